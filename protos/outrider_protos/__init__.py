@@ -1,0 +1,1 @@
+"""What device and cloud must agree on: words, wire, noise, hashes, limits."""
