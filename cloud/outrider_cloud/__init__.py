@@ -1,0 +1,1 @@
+"""Outrider in the cloud: a target model that judges what devices propose."""

@@ -1,0 +1,64 @@
+"""What a caller is told when a call fails: the one place where errors become gRPC statuses.
+
+Only the errors named here speak for themselves; whatever else goes wrong is INTERNAL with a
+constant text, and the log says where to look.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+
+from outrider_cloud.errors import (
+    BusyError,
+    DrainingError,
+    PeerError,
+    SlowReaderError,
+    UnauthenticatedError,
+)
+from outrider_cloud.log import place
+from outrider_protos.errors import MalformedMessage, UnsupportedVersion
+
+_LOG = logging.getLogger(__name__)
+
+RETRY_AFTER_KEY = "retry-after-ms"  # trailing metadata, where trying again later makes sense
+
+# The first entry that fits counts, so the narrower types come first.
+_CATALOGUE: tuple[tuple[type[Exception], StatusCode], ...] = (
+    (DrainingError, StatusCode.UNAVAILABLE),
+    (BusyError, StatusCode.RESOURCE_EXHAUSTED),
+    (SlowReaderError, StatusCode.RESOURCE_EXHAUSTED),
+    (UnauthenticatedError, StatusCode.UNAUTHENTICATED),
+    (PeerError, StatusCode.INVALID_ARGUMENT),
+    (UnsupportedVersion, StatusCode.FAILED_PRECONDITION),
+    (MalformedMessage, StatusCode.INVALID_ARGUMENT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A status, its public text, and the trailing metadata that goes with it."""
+
+    status: StatusCode
+    text: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+def translate(error: BaseException) -> Failure:
+    """What the caller is told; what it is not told goes to the log."""
+    if isinstance(error, DecodeError):
+        return Failure(StatusCode.INVALID_ARGUMENT, "the message is not valid protobuf")
+    for kind, status in _CATALOGUE:
+        if isinstance(error, kind):
+            return Failure(status, str(error), _metadata(error))
+    _LOG.error("event=call_failed error=%s at=%s", type(error).__name__, place(error))
+    return Failure(StatusCode.INTERNAL, "internal error")
+
+
+def _metadata(error: BaseException) -> tuple[tuple[str, str], ...]:
+    match error:
+        case BusyError() | DrainingError():
+            return ((RETRY_AFTER_KEY, str(error.retry_after_ms)),)
+        case _:
+            return ()

@@ -1,0 +1,55 @@
+"""The engine and the description of the target that the settings name."""
+
+import logging
+import sys
+from pathlib import Path
+
+from transformers.utils import logging as transformers_logging
+
+from outrider_cloud.config import ServeConfig
+from outrider_cloud.describe import describe
+from outrider_cloud.shipped import resolve
+from outrider_cloud.target import load_target
+from outrider_cloud.tokenizer import load_tokenizer, tokenizer_facts
+from outrider_cloud.transformers_engine.engine import (
+    CPU_PAGE_TOKENS,
+    CUDA_PAGE_TOKENS,
+    TransformersEngine,
+)
+from outrider_protos.v1 import outrider_pb2
+
+_LOG = logging.getLogger(__name__)
+
+
+def load(config: ServeConfig) -> tuple[TransformersEngine, outrider_pb2.Description]:
+    """Raises TargetError or EngineError."""
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
+    name = resolve(config.target)
+    tokenizer = load_tokenizer(name)
+    target = load_target(name, device=config.device)
+    engine = TransformersEngine(target, pages=_pages(config), threads=config.threads)
+    model = target.model.config
+    facts = tokenizer_facts(tokenizer, {"bos": model.bos_token_id, "eos": model.eos_token_id})
+    description = describe(_public_name(name), tokenizer, facts, engine.limits)
+    _LOG.info(
+        "event=loaded target=%s device=%s kv_tokens=%d context_tokens=%d",
+        description.target_id,
+        config.device,
+        engine.limits.pages * engine.limits.page_tokens,
+        description.max_context_tokens,
+    )
+    return engine, description
+
+
+def _pages(config: ServeConfig) -> int | None:
+    if config.kv_tokens is None:
+        return None
+    page_tokens = CUDA_PAGE_TOKENS if config.device == "cuda" else CPU_PAGE_TOKENS
+    return -(-config.kv_tokens // page_tokens)
+
+
+def _public_name(target: str) -> str:
+    """A hub id, or of a folder only its name: where it lies is nobody else's business."""
+    path = Path(target)
+    return path.resolve().name if path.is_dir() else target

@@ -1,0 +1,81 @@
+"""The service of the contract: Decode and Describe, thin over the worker. It decides nothing."""
+
+import asyncio
+import itertools
+import logging
+import time
+
+from grpc import StatusCode
+
+from outrider_cloud.auth import owner_of_call
+from outrider_cloud.errors import DrainingError
+from outrider_cloud.failure import translate
+from outrider_cloud.stream import DecodeContext, DecodeStream
+from outrider_cloud.worker import Worker
+from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
+
+_LOG = logging.getLogger(__name__)
+
+_RETRY_AFTER_MS = 2_000  # another replica takes over at once, a restart takes a while
+
+
+class VerifierService(outrider_pb2_grpc.VerifierServicer):
+    """Hands each stream to the worker and keeps count of them."""
+
+    def __init__(self, worker: Worker, description: outrider_pb2.Description) -> None:
+        self._worker = worker
+        self._description = description
+        self._numbers = itertools.count(1)
+        self._streams: set[DecodeStream] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._draining = False
+
+    async def Describe(
+        self, request: outrider_pb2.DescribeRequest, context: object
+    ) -> outrider_pb2.Description:
+        return self._description
+
+    # The generated signature knows handlers that yield; this one writes to its context.
+    async def Decode(self, request_iterator: object, context: DecodeContext) -> None:  # type: ignore[override]
+        owner, start_s = owner_of_call.get(), time.monotonic()
+        status = StatusCode.CANCELLED
+        try:
+            await self._carry(context, owner)
+            status = StatusCode.OK
+        except Exception as error:  # noqa: BLE001 - the border where errors become statuses
+            failure = translate(error)
+            status = failure.status
+            await context.abort(status, failure.text, failure.metadata)
+        finally:
+            seconds = time.monotonic() - start_s
+            _LOG.info("event=stream_ended owner=%s status=%s s=%.3f", owner, status.name, seconds)
+
+    async def _carry(self, context: DecodeContext, owner: str) -> None:
+        if self._draining:
+            raise DrainingError(_RETRY_AFTER_MS)
+        stream = DecodeStream(next(self._numbers), context, self._worker)
+        self._streams.add(stream)
+        self._empty.clear()
+        try:
+            await stream.run(owner)
+        finally:
+            self._streams.discard(stream)
+            if not self._streams:
+                self._empty.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new streams, tell the others to go, and see them off within the grace period."""
+        self._draining = True
+        reason = DrainingError(_RETRY_AFTER_MS)
+        self._worker.drain(reason)
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._empty.wait()
+        except TimeoutError:
+            self.end_streams(reason)
+
+    def end_streams(self, error: Exception) -> None:
+        """Where the worker cannot: it is dead, or busy beyond all patience."""
+        for stream in self._streams:
+            stream.end(error)
