@@ -1,0 +1,1 @@
+"""Outrider on the device: a GGUF draft, the loop around it, and the line to the cloud."""

@@ -1,0 +1,271 @@
+"""The way out of the device: the only module that opens a connection, and the importer of grpc.
+
+One thread runs an event loop for all lines. Every serialised byte passes the meter here, local-only
+is enforced here, and every gRPC failure becomes one of our errors here, once.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from outrider_edge.errors import (
+    BadSettings,
+    CloudRefused,
+    CloudUnavailable,
+    EdgeError,
+    LocalOnly,
+    ProtocolError,
+)
+from outrider_edge.ledger import Meter
+from outrider_protos.codec import decode_cloud, encode_device
+from outrider_protos.errors import MalformedMessage
+from outrider_protos.limits import MAX_MESSAGE_BYTES
+from outrider_protos.v1 import outrider_pb2 as pb
+from outrider_protos.words import CloudWord, DeviceWord
+
+_DECODE = "/outrider.v1.Verifier/Decode"
+_DESCRIBE = "/outrider.v1.Verifier/Describe"
+_TRANSIENT = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+}
+_OPTIONS = [
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # The generation decides when to try again; gRPC must not sit out a longer pause of its own.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the cloud is and how to be let in. Without `ca` only loopback may be spoken to."""
+
+    target: str  # host:port
+    ca: Path | None = None
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ca is None and not self.loopback:
+            raise BadSettings(f"{self.target} is not this machine: a connection there needs a CA")
+        if self.token is not None and self.ca is None and not self.loopback:
+            raise BadSettings("a token is only sent over TLS")
+
+    @property
+    def loopback(self) -> bool:
+        host = self.target.rsplit(":", 1)[0].strip("[]")
+        return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class Network:
+    """The event loop thread. One per device; `close` ends all its lines."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="outrider-network", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine there and wait for its result, from any other thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def close(self) -> None:
+        """End every line that is still up, then the thread."""
+        self.wait(_end_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class CloudClient:
+    """A channel to one cloud. It is a `line.Dialer`."""
+
+    def __init__(
+        self, network: Network, address: Address, meter: Meter, *, local_only: bool
+    ) -> None:
+        if local_only:
+            raise LocalOnly("local-only is set: no connection may be opened")
+        self._network = network
+        self._address = address
+        self._meter = meter
+        self._channel = network.wait(self._open())
+        self._metadata = (
+            (("authorization", f"Bearer {address.token}"),) if address.token is not None else ()
+        )
+        self._decode = self._channel.stream_stream(
+            _DECODE, request_serializer=self._serialise, response_deserializer=self._deserialise
+        )
+
+    async def _open(self) -> grpc.aio.Channel:
+        if self._address.ca is None:
+            return grpc.aio.insecure_channel(self._address.target, _OPTIONS)
+        try:
+            roots = self._address.ca.read_bytes()
+        except OSError as error:
+            raise BadSettings(f"the CA file {self._address.ca.name} cannot be read") from error
+        if b"-----BEGIN CERTIFICATE-----" not in roots:
+            raise BadSettings(f"the CA file {self._address.ca.name} holds no PEM certificate")
+        credentials = grpc.ssl_channel_credentials(roots)
+        return grpc.aio.secure_channel(self._address.target, credentials, _OPTIONS)
+
+    def describe(self, timeout_s: float) -> pb.Description:
+        """Ask the cloud what its target is. Raises CloudUnavailable or CloudRefused."""
+        return self._network.wait(self._describe(timeout_s))
+
+    async def _describe(self, timeout_s: float) -> pb.Description:
+        call = self._channel.unary_unary(
+            _DESCRIBE,
+            request_serializer=self._count_out(pb.DescribeRequest.SerializeToString),
+            response_deserializer=self._count_in(pb.Description.FromString),
+        )
+        try:
+            answer: pb.Description = await call(
+                pb.DescribeRequest(), timeout=timeout_s, metadata=self._metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _converted(error, self._address.target) from error
+        return answer
+
+    def dial(self, wake: Callable[[], None]) -> "GrpcLine":
+        line = GrpcLine(self._network, self._address.target, wake)
+        self._network.loop.call_soon_threadsafe(line.start, self._decode, self._metadata)
+        return line
+
+    def close(self) -> None:
+        self._network.wait(self._channel.close(grace=None))
+
+    # ---- every byte passes here
+
+    def _serialise(self, word: DeviceWord) -> bytes:
+        data = encode_device(word).SerializeToString()
+        self._meter.sent(len(data))
+        return data
+
+    def _deserialise(self, data: bytes) -> CloudWord | MalformedMessage:
+        self._meter.received(len(data))
+        try:
+            return decode_cloud(pb.CloudMessage.FromString(data))
+        except MalformedMessage as error:
+            return error  # gRPC would hide an exception raised here
+
+    def _count_out(self, serialise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+        def counted(message: object) -> bytes:
+            data = serialise(message)
+            self._meter.sent(len(data))
+            return data
+
+        return counted
+
+    def _count_in(self, parse: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+        def counted(data: bytes) -> _T:
+            self._meter.received(len(data))
+            return parse(data)
+
+        return counted
+
+
+class GrpcLine:
+    """One stream. The draft's thread calls send and receive, the network's thread does the rest."""
+
+    def __init__(self, network: Network, target: str, wake: Callable[[], None]) -> None:
+        self._network = network
+        self._target = target
+        self._wake = wake
+        self._arrived: deque[CloudWord] = deque()
+        self._lost: EdgeError | None = None
+        self._outgoing: asyncio.Queue[DeviceWord | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, decode: Any, metadata: Any) -> None:
+        self._task = self._network.loop.create_task(self._run(decode, metadata))
+
+    def send(self, words: Sequence[DeviceWord]) -> None:
+        self._network.loop.call_soon_threadsafe(self._put, tuple(words))
+
+    def _put(self, words: Sequence[DeviceWord]) -> None:
+        for word in words:
+            self._outgoing.put_nowait(word)
+
+    def receive(self) -> list[CloudWord]:
+        if not self._arrived:
+            if self._lost is not None and not self._arrived:
+                raise self._lost
+            return []
+        words = []
+        while self._arrived:
+            words.append(self._arrived.popleft())
+        return words
+
+    def close(self) -> None:
+        self._network.loop.call_soon_threadsafe(self._hang_up)
+
+    def _hang_up(self) -> None:
+        self._outgoing.put_nowait(None)
+        if self._task is not None:
+            self._network.loop.call_later(1.0, self._task.cancel)
+
+    async def _run(self, decode: Any, metadata: Any) -> None:
+        call = decode(self._requests(), metadata=metadata)
+        try:
+            async for word in call:
+                self._take(word)
+            self._lose(CloudUnavailable("the cloud ended the stream"))
+        except grpc.aio.AioRpcError as error:
+            self._lose(_converted(error, self._target))
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        except ProtocolError as error:
+            call.cancel()
+            self._lose(error)
+
+    async def _requests(self) -> AsyncIterable[DeviceWord]:
+        while (word := await self._outgoing.get()) is not None:
+            yield word
+
+    def _take(self, word: CloudWord | MalformedMessage) -> None:
+        if isinstance(word, MalformedMessage):
+            raise ProtocolError(f"the cloud sent a malformed message: {word}")
+        self._arrived.append(word)
+        self._wake()
+
+    def _lose(self, error: EdgeError) -> None:
+        self._lost = error
+        self._wake()
+
+
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _converted(error: grpc.aio.AioRpcError, target: str) -> EdgeError:
+    """Our error for a failed call: try again later, or not at all."""
+    code = error.code()
+    if code in _TRANSIENT:
+        return CloudUnavailable(f"no cloud at {target} ({code.name.lower()})")
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return CloudRefused(f"the cloud at {target} does not accept the token")
+    return CloudRefused(f"the cloud at {target} refuses: {error.details() or code.name.lower()}")

@@ -1,0 +1,203 @@
+"""A device: one draft in memory, one way to the cloud, and the sessions that share them.
+
+It checks once that draft and target mean the same by a token id, and hands out sessions. It decodes
+nothing itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from outrider_edge.client import Address, CloudClient, Network
+from outrider_edge.draft import Draft
+from outrider_edge.errors import BadInput, Busy, LocalOnly, ModelMismatch
+from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.llama.context import ContextSettings
+from outrider_edge.llama.draft import LlamaDraft
+from outrider_edge.llama.model import Model
+from outrider_edge.options import Mode, Options
+from outrider_edge.session import Session, Workshop
+from outrider_edge.template import ChatTemplate
+from outrider_edge.voice import Voice
+from outrider_edge.worker import Worker
+from outrider_protos.fingerprint import fingerprint
+from outrider_protos.limits import PROTOCOL_VERSION
+from outrider_protos.v1 import outrider_pb2 as pb
+
+MAX_SESSIONS = 32
+DESCRIBE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """What a device is made of."""
+
+    draft: Path
+    cloud: Address | None = None
+    local_only: bool = False
+    threads: int = 1
+    context_tokens: int | None = None  # of the draft; None: what it was trained for
+    ledger: Path | None = None
+
+
+class Device:
+    """Loads the draft at once; speaks to the cloud when the first session needs it."""
+
+    def __init__(self, settings: DeviceSettings) -> None:
+        self.settings = settings
+        self.meter = Meter()
+        self.ledger = Ledger(settings.ledger)
+        self.model = Model(settings.draft)
+        self._worker = Worker()
+        self._network: Network | None = None
+        self._client: CloudClient | None = None
+        self._description: pb.Description | None = None
+        self._sessions = 0
+        self._drafts: list[LlamaDraft] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def session(self, options: Options = Options(), *, draft: Draft | None = None) -> Session:
+        """A new conversation. The first one that needs the cloud asks it what its target is.
+
+        `draft` proposes in place of the GGUF model. Raises CloudUnavailable, CloudRefused,
+        ModelMismatch, LocalOnly, Busy.
+        """
+        if self._sessions >= MAX_SESSIONS:
+            raise Busy(f"the device already has {MAX_SESSIONS} sessions")
+        local = options.mode is Mode.LOCAL
+        dialer = None if local else self._dial_tone()
+        voice = self._local_voice() if local else self._shared_voice(self.describe())
+        context_tokens = self._context_tokens(local=local)
+        if draft is None and options.mode is not Mode.CLOUD:
+            draft = self._make_draft(options)
+        self._sessions += 1
+        workshop = Workshop(
+            worker=self._worker,
+            voice=voice,
+            draft=draft,
+            dialer=dialer,
+            meter=self.meter,
+            ledger=self.ledger,
+            context_tokens=context_tokens,
+        )
+        return Session(workshop, options, on_close=lambda: self._forget(draft))
+
+    def describe(self) -> pb.Description:
+        """What the cloud's target is; asked once. Raises CloudUnavailable, ModelMismatch, ..."""
+        if self._description is None:
+            description = self._dial_tone().describe(DESCRIBE_TIMEOUT_S)
+            self._check(description)
+            self._description = description
+        return self._description
+
+    def close(self) -> None:
+        """End all sessions and free the draft."""
+        self._worker.close()
+        for draft in self._drafts:
+            draft.close()
+        self._drafts.clear()
+        if self._client is not None:
+            self._client.close()
+        if self._network is not None:
+            self._network.close()
+        self.model.close()
+
+    def _dial_tone(self) -> CloudClient:
+        address = self.settings.cloud
+        if address is None:
+            raise LocalOnly("no cloud is named: only local mode can answer")
+        if self._client is None:
+            self._network = self._network or Network()
+            self._client = CloudClient(
+                self._network, address, self.meter, local_only=self.settings.local_only
+            )
+        return self._client
+
+    def _make_draft(self, options: Options) -> Draft:
+        settings = ContextSettings(
+            tokens=self.settings.context_tokens,
+            branches=options.shape.branches,
+            threads=self.settings.threads,
+        )
+        draft = self._worker.run(lambda: LlamaDraft(self.model, settings))
+        self._drafts.append(draft)
+        return draft
+
+    def _forget(self, draft: Draft | None) -> None:
+        self._sessions -= 1
+        if isinstance(draft, LlamaDraft):
+            self._drafts.remove(draft)
+            self._worker.run(draft.close)
+
+    def _context_tokens(self, *, local: bool) -> int:
+        if not local:
+            return self.describe().max_context_tokens
+        return min(
+            self.settings.context_tokens or self.model.context_tokens, self.model.context_tokens
+        )
+
+    # ---- the vocabulary both sides must share
+
+    def _check(self, description: pb.Description) -> None:
+        if description.protocol_version != PROTOCOL_VERSION:
+            raise ModelMismatch(
+                f"the cloud speaks version {description.protocol_version} of the protocol, "
+                f"this device {PROTOCOL_VERSION}"
+            )
+        if description.tokenizer_fingerprint != fingerprint(self.model.header.tokenizer()):
+            raise ModelMismatch(
+                f"{self.model.header.name} and the target {description.target_id} "
+                "have different vocabularies: a draft must share its target's tokenizer"
+            )
+        for probe in description.probes:
+            ids = self.model.vocabulary.tokenize(probe.text, parse_special=True, add_special=False)
+            if ids != list(probe.ids):
+                raise ModelMismatch(
+                    f"{self.model.header.name} splits text into other tokens than the target "
+                    f"{description.target_id} does"
+                )
+
+    def _shared_voice(self, description: pb.Description) -> Voice:
+        template = _template(
+            lambda: ChatTemplate(
+                description.chat_template,
+                bos_text=description.bos_text,
+                eos_text=description.eos_text,
+            )
+        )
+        return Voice(self.model.vocabulary, template, frozenset(description.end_ids))
+
+    def _local_voice(self) -> Voice:
+        vocabulary = self.model.vocabulary
+        template = _template(
+            lambda: ChatTemplate(
+                self.model.chat_template or "",
+                bos_text=_text(vocabulary.text, vocabulary.begin_id),
+                eos_text=_text(vocabulary.text, vocabulary.end_id),
+            )
+        )
+        return Voice(vocabulary, template, vocabulary.end_ids)
+
+
+def _template(make: Callable[[], ChatTemplate]) -> ChatTemplate | None:
+    """No template is no error until somebody wants to converse."""
+    try:
+        return make()
+    except BadInput:
+        return None
+
+
+def _text(text: Callable[[int], str], token: int | None) -> str:
+    return "" if token is None else text(token)

@@ -1,0 +1,42 @@
+"""Which thresholds are worth having: fewer differences from the target against fewer cloud calls.
+
+Pure arithmetic over measured points; where they come from is `calibrate`'s business.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Big-Little with one pair of thresholds, measured on all prompts."""
+
+    fallback: float
+    rollback: float
+    disagreement: float  # share of tokens that are not the target's choice
+    accuracy: float | None  # share of right answers, where answers are known
+    calls_per_token: float  # target passes
+    bytes_per_token: float
+    tokens_per_s: float
+
+
+def closest_first(points: Iterable[Point]) -> list[Point]:
+    """By disagreement, then calls, then bytes."""
+    return sorted(
+        points, key=lambda p: (p.disagreement, p.calls_per_token, p.bytes_per_token, p.rollback)
+    )
+
+
+def frontier(points: Iterable[Point]) -> list[Point]:
+    """Those that no other beats in calls without more disagreement, the closest to exact first."""
+    best: list[Point] = []
+    for point in closest_first(points):
+        if not best or point.calls_per_token < best[-1].calls_per_token:
+            best.append(point)
+    return best
+
+
+def cheapest(points: Sequence[Point], max_disagreement: float) -> Point | None:
+    """The fewest calls within the allowance; None if no point keeps to it."""
+    allowed = [point for point in frontier(points) if point.disagreement <= max_disagreement]
+    return min(allowed, key=lambda point: point.calls_per_token, default=None)

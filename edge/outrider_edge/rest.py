@@ -1,0 +1,36 @@
+"""A losing draft switches itself off: epochs that brought nothing are followed by longer rests.
+
+Only for a cloud that decodes by itself meanwhile (finite patience): there proposals that come too
+late, or are wrong, cost both sides time and save none. It counts; it knows no tokens.
+"""
+
+_TRIALS = 4  # barren epochs in a row before the first rest
+_LONGEST_COMMITS = 64
+
+
+class Rest:
+    """How long to let the cloud write alone before the draft tries again."""
+
+    def __init__(self) -> None:
+        self._barren = 0
+        self._left = 0  # commits to sit out
+        self._tried = 0
+        self._seen = 0
+
+    @property
+    def resting(self) -> bool:
+        return self._left > 0
+
+    def ended(self, proposals: int, by_draft: int) -> None:
+        """An epoch is over. Counted from the beginning: proposals, and tokens they brought."""
+        if proposals == self._tried:
+            return
+        self._tried = proposals
+        self._barren = 0 if by_draft > self._seen else self._barren + 1
+        self._seen = by_draft
+        if self._barren >= _TRIALS:
+            self._left = min(2 ** (self._barren - _TRIALS + 1), _LONGEST_COMMITS)
+
+    def committed(self) -> None:
+        """The log grew once more."""
+        self._left = max(0, self._left - 1)

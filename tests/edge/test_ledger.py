@@ -1,0 +1,45 @@
+"""The ledger keeps numbers, and loses none of the answer when it cannot be written."""
+
+import sqlite3
+from pathlib import Path
+
+from outrider_edge.ledger import Entry, Ledger, Meter, Traffic
+
+ENTRY = Entry(
+    mode="exact",
+    ended="end_token",
+    tokens_by_draft=3,
+    tokens_by_target=2,
+    tokens_unverified=0,
+    target_passes=2,
+    traffic=Traffic(100, 50),
+)
+
+
+def test_every_answer_is_a_row(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "new" / "ledger.db")
+    ledger.record(ENTRY)
+    ledger.record(ENTRY)
+    rows = sqlite3.connect(tmp_path / "new" / "ledger.db").execute("SELECT * FROM answers")
+    assert [row[1:] for row in rows] == [("exact", "end_token", 3, 2, 0, 2, 100, 50)] * 2
+
+
+def test_a_disk_that_is_full_costs_the_entry_alone() -> None:
+    ledger = Ledger(Path("/dev/full"))
+    ledger.record(ENTRY)
+    assert ledger.lost == 1
+
+
+def test_without_a_path_nothing_is_kept() -> None:
+    ledger = Ledger(None)
+    ledger.record(ENTRY)
+    assert ledger.lost == 0
+
+
+def test_the_meter_adds_up() -> None:
+    meter = Meter()
+    before = meter.traffic
+    meter.sent(5)
+    meter.sent(2)
+    meter.received(9)
+    assert meter.traffic - before == Traffic(7, 9)

@@ -1,0 +1,30 @@
+"""A draft that brings nothing rests longer and longer, and wakes when it brings something."""
+
+from outrider_edge.rest import Rest
+
+
+def rests(rest: Rest, gains: list[int]) -> list[int]:
+    """Commits sat out after each epoch; `gains` are the tokens each epoch brought."""
+    sat_out, proposals, by_draft = [], 0, 0
+    for gain in gains:
+        proposals, by_draft = proposals + 1, by_draft + gain
+        rest.ended(proposals, by_draft)
+        commits = 0
+        while rest.resting:
+            rest.committed()
+            rest.ended(proposals, by_draft)  # nothing was tried meanwhile
+            commits += 1
+        sat_out.append(commits)
+    return sat_out
+
+
+def test_a_useless_draft_rests_twice_as_long_each_time() -> None:
+    assert rests(Rest(), [0] * 12) == [0, 0, 0, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+
+
+def test_a_useful_draft_never_rests() -> None:
+    assert rests(Rest(), [0, 0, 1, 0, 0, 0, 2] * 5) == [0] * 35
+
+
+def test_one_good_epoch_ends_the_rests() -> None:
+    assert rests(Rest(), [0] * 6 + [1] + [0] * 3)[6:] == [0, 0, 0, 0]
