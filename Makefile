@@ -29,7 +29,7 @@ demo: install  ## run the whole thing on held-out tasks: four modes, one answer 
 	$(BIN)/outrider demo
 
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
-	$(BIN)/outrider-train demo-models
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models
 
 test: install  ## run the tests (T=path runs some)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(T)

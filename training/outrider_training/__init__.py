@@ -1,0 +1,1 @@
+"""Training: demo tasks, demo models and the conversion of transformers folders to GGUF."""

@@ -1,0 +1,63 @@
+"""The command `outrider-train`: arguments in, one line per fact out.
+
+It does not know how anything is done.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from outrider_training.convert import convert
+from outrider_training.demo_models import DEMO_PLAN, PairPaths, build_pair
+from outrider_training.errors import TrainingError
+from outrider_training.quantize import StorageType
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Models for Outrider: conversion to GGUF and the demo pair.",
+)
+
+
+@app.command("convert")
+def convert_command(
+    folder: Annotated[Path, typer.Argument(help="A transformers folder of a Llama model.")],
+    target: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
+    kind: Annotated[
+        StorageType, typer.Option("--type", help="How matrices are stored.")
+    ] = StorageType.Q8_0,
+) -> None:
+    """Convert a transformers folder to one GGUF file, tokenizer and chat template included."""
+    conversion = convert(folder, target, kind)
+    for name, stored in conversion.fallbacks:
+        typer.echo(f"{name}: rows do not divide into {kind.value} blocks, stored as {stored.value}")
+    typer.echo(f"{target}: {conversion.size_bytes:,} bytes")
+
+
+@app.command("demo-models")
+def demo_models_command(
+    scratch: Annotated[
+        Path, typer.Option(help="Folder for checkpoints and unfinished models.")
+    ] = Path("build/demo-models"),
+    ship: Annotated[
+        Path | None, typer.Option(help="Folder that gets the pair instead of the packages.")
+    ] = None,
+) -> None:
+    """Train the demo pair from nothing; what ships is replaced only if every band holds."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    shipped = PairPaths.shipped() if ship is None else PairPaths.within(ship)
+    build_pair(DEMO_PLAN, scratch, shipped, device, typer.echo)
+    typer.echo(f"shipped {shipped.target}, {shipped.draft} and {shipped.tasks}")
+
+
+def main() -> None:
+    """Run the command; expected errors become one line and exit code 1."""
+    try:
+        app()
+    except TrainingError as error:
+        typer.echo(f"outrider-train: {error}", err=True)
+        sys.exit(1)
