@@ -16,7 +16,7 @@ from outrider_edge.generation import Outcome
 from outrider_edge.ledger import Traffic
 from outrider_edge.speculate import Tally
 from outrider_edge.text import TextEvent, Token, Typist
-from outrider_protos.words import FinishReason
+from outrider_protos.words import FinishReason, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,9 @@ class Result:
 
     text: str  # all that was delivered
     unverified: str  # the end of `text` that the target has not judged
+    unverified_tokens: int
     reason: FinishReason | None
+    sampling: Sampling  # seed included
     prompt: tuple[int, ...]  # token ids
     tokens: tuple[int, ...]  # of the answer, delivered
     origins: tuple[Origin, ...]  # of each of `tokens`
@@ -41,9 +43,12 @@ class Answer:
     All readings raise the error that ended the answer, after what came before it.
     """
 
-    def __init__(self, typist: Typist, start: int, stop: Sequence[str], *, verified: bool) -> None:
+    def __init__(
+        self, typist: Typist, sampling: Sampling, stop: Sequence[str], *, verified: bool
+    ) -> None:
         self._typist = typist
-        self._start = start
+        self._sampling = sampling
+        start = self._start = typist.end
         self._stop = [s for s in stop if s]
         self._verified = verified  # False in local mode: no verdict will come
         self._settled = start
@@ -94,16 +99,19 @@ class Answer:
             self._cut_at = min(found)
             self._cancel()
 
-    def finish(self, outcome: Outcome, traffic: Traffic, seconds: float) -> None:
-        """The generation ended; nothing is delivered after this."""
+    def conclude(self, outcome: Outcome, traffic: Traffic, seconds: float) -> Result:
+        """The generation ended, nothing more is delivered; readers learn of it by `finish`."""
         log_end = len(outcome.log)
         tokens = outcome.log[self._start :] + outcome.tail
         text = self._typist.text(self._start, log_end)[: self._cut_at]
         tail = "" if self._cut_at is not None else self._typist.text(log_end, self._typist.end)
-        result = Result(
+        self._error = outcome.error
+        self._result = Result(
             text=text + tail,
             unverified=tail if self._verified else text,
+            unverified_tokens=len(outcome.tail) if self._verified else len(tokens),
             reason=FinishReason.STOP_TOKEN if self._cut_at is not None else outcome.reason,
+            sampling=self._sampling,
             prompt=outcome.log[: self._start],
             tokens=tokens,
             origins=tuple(
@@ -114,8 +122,12 @@ class Answer:
             traffic=traffic,
             seconds=seconds,
         )
+        return self._result
+
+    def finish(self) -> None:
+        """Let the readers have the end."""
         with self._condition:
-            self._result, self._error, self._done = result, outcome.error, True
+            self._done = True
             self._notify_locked()
 
     def _notify_locked(self) -> None:

@@ -5,25 +5,17 @@ for others to say.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from outrider_edge.answer import Result
 from outrider_edge.device import Device
-from outrider_edge.draft import Candidate, Detail, Draft, Expansion, Leaf
-from outrider_edge.errors import DraftError, ProtocolError
-from outrider_edge.events import Origin
+from outrider_edge.draft import Detail, Draft, Leaf
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
-from outrider_edge.options import Mode, Options
-from outrider_edge.policy import Fallback, Shape
-from outrider_edge.text import Token
-from outrider_protos.words import Rollback, Sampling, Wants
-
-_CHUNK = 64  # positions asked about at a time
-_ANYTHING_STANDS = Rollback(threshold=1e6)
-_NEVER_UNSURE = Fallback(threshold=0.0)
+from outrider_edge.target_choices import TargetChoices
+from outrider_protos.words import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +36,9 @@ class Auditor:
     """Borrows a device. `sampling` is that of the answers, seed included."""
 
     def __init__(self, device: Device, sampling: Sampling = Sampling()) -> None:
-        self._device = device
         self._sampling = sampling
         self._draft = LlamaDraft(device.model, ContextSettings())
-        self._script = Script()
-        self._session = device.session(_forced(sampling), draft=self._script)
+        self._choices = TargetChoices(device, sampling)
         self._known: dict[tuple[int, ...], tuple[int, ...]] = {}  # whole log -> target's choices
 
     def __enter__(self) -> Self:
@@ -60,7 +50,7 @@ class Auditor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._session.close()
+        self._choices.close()
         self._draft.close()
 
     def audit(self, result: Result, *, by_target: bool) -> Audit:
@@ -74,47 +64,8 @@ class Auditor:
         """The target's choice at every position of the answer. Raises what a session raises."""
         log = result.prompt + result.tokens
         if log not in self._known:
-            self._known[log] = self._ask(log, len(result.prompt))
+            self._known[log] = self._choices.along(log, len(result.prompt))
         return self._known[log]
-
-    def _ask(self, log: tuple[int, ...], start: int) -> tuple[int, ...]:
-        choices: list[int] = []
-        while (at := start + len(choices)) < len(log):
-            choices += self._ask_chunk(log[: at + _CHUNK], at)
-        return tuple(choices)
-
-    def _ask_chunk(self, log: tuple[int, ...], at: int) -> list[int]:
-        """Choices from `at` on: at least one, and as far as the target was led along the log.
-
-        Before it has read any proposal the target may write its own token, which is a choice as
-        well; where that leaves the log, the rest must be asked for anew.
-        """
-        self._script.log = log
-        self._session.options = replace(self._session.options, max_tokens=len(log) - at)
-        answer = self._session.continue_from(log[:at])
-        for event in answer.events():
-            if isinstance(event, Token) and event.token != log[event.position]:
-                answer.cancel()
-        choices = _told(answer.result(), log)
-        if not choices:
-            raise ProtocolError("the cloud did not tell the target's choices")
-        return choices
-
-
-def _told(result: Result, log: tuple[int, ...]) -> list[int]:
-    """The choices that were made along the log."""
-    choices = []
-    for offset, position in enumerate(range(len(result.prompt), len(log))):
-        choice = result.choices.get(position)
-        own = offset < len(result.tokens) and (
-            offset == 0 or result.origins[offset] is Origin.TARGET
-        )
-        if choice is None and not own:
-            break
-        choices.append(result.tokens[offset] if choice is None else choice)
-        if offset >= len(result.tokens) or result.tokens[offset] != log[position]:
-            break
-    return choices
 
 
 def draft_choices(
@@ -132,48 +83,3 @@ def draft_choices(
         choices.append(expansion.candidates[0].token)
         parent, node, token = node, node + 1, following
     return tuple(choices)
-
-
-class Script:
-    """A `Draft` that writes a given text, whatever any model would say."""
-
-    def __init__(self) -> None:
-        self.log: tuple[int, ...] = ()
-        self._base = 0
-        self._depths = {0: 0}
-
-    def begin(self, log: Sequence[int], sampling: Sampling) -> None:
-        """Raises DraftError when the log is not a beginning of the text."""
-        if tuple(log) != self.log[: len(log)]:
-            raise DraftError("the log left the text")
-        self._base, self._depths = len(log), {0: 0}
-
-    def expand(self, leaves: Sequence[Leaf], detail: Detail) -> list[Expansion]:
-        """Raises DraftError at the end of the text."""
-        return [self._next(leaf) for leaf in leaves]
-
-    def prune(self, node: int) -> None:
-        """There is one branch only."""
-
-    def _next(self, leaf: Leaf) -> Expansion:
-        if leaf.node:
-            self._depths[leaf.node] = self._depths[leaf.parent] + 1
-        position = self._base + self._depths[leaf.node]
-        if position >= len(self.log):
-            raise DraftError("the text is at its end")
-        return Expansion(candidates=(Candidate(self.log[position], 1.0),), max_probability=1.0)
-
-
-def _forced(sampling: Sampling) -> Options:
-    """Every proposal stands, and what the target would have chosen is told."""
-    return Options(
-        mode=Mode.BIG_LITTLE,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-        seed=sampling.seed,
-        shape=Shape(span=_CHUNK, window=_CHUNK),
-        fallback=_NEVER_UNSURE,
-        rollback=_ANYTHING_STANDS,
-        wants=Wants(choices=True),
-    )

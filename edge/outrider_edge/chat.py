@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from outrider_edge.answer import Result
 from outrider_edge.device import Device
-from outrider_edge.errors import BadInput, Cancelled, EdgeError
+from outrider_edge.errors import BadInput, Cancelled, CloudUnavailable, EdgeError
 from outrider_edge.exits import advice
 from outrider_edge.options import Mode, Options
 from outrider_edge.questions import decoded
 from outrider_edge.report import answer_json, summary
+from outrider_edge.review import review
 from outrider_edge.session import Session
 from outrider_edge.telling import tell
 
@@ -31,6 +32,7 @@ class Chat:
         self._json = as_json
         self._quiet = quiet or as_json
         self._interactive = sys.stdin.isatty() and not as_json
+        self._unjudged: Result | None = None  # delivered unverified, to be judged when possible
 
     def run(self) -> None:
         """Raises the first error when nobody is there to try something else."""
@@ -77,6 +79,7 @@ class Chat:
         self._note(f"mode {mode.value}")
 
     def _ask(self, text: str) -> None:
+        self._review()
         answer = self._session.ask(text)
         try:
             tell(answer, None if self._json else sys.stdout)
@@ -91,6 +94,22 @@ class Chat:
             said = answer_json(result, self._session.options.mode)
             print(json.dumps(said, ensure_ascii=False), flush=True)
         self._note(summary(result))
+        if result.unverified and self._session.options.mode is Mode.BIG_LITTLE:
+            self._unjudged = result
+
+    def _review(self) -> None:
+        """Tell what the target says to what was delivered without it, once it can be asked."""
+        if self._unjudged is None:
+            return
+        try:
+            found = review(self._device, self._unjudged)
+        except CloudUnavailable:
+            return
+        self._unjudged = None
+        self._note(
+            f"the target would have written {len(found.differing)} of the "
+            f"{len(found.tokens)} unverified tokens differently"
+        )
 
     def _note(self, text: str) -> None:
         if not self._quiet:

@@ -98,7 +98,7 @@ class Network:
 
 
 class CloudClient:
-    """A channel to one cloud. It is a `line.Dialer`."""
+    """A channel to one cloud, and the dialers of its sessions."""
 
     def __init__(
         self, network: Network, address: Address, meter: Meter, *, local_only: bool
@@ -109,12 +109,6 @@ class CloudClient:
         self._address = address
         self._meter = meter
         self._channel = network.wait(self._open())
-        self._metadata = (
-            (("authorization", f"Bearer {address.token}"),) if address.token is not None else ()
-        )
-        self._decode = self._channel.stream_stream(
-            _DECODE, request_serializer=self._serialise, response_deserializer=self._deserialise
-        )
 
     async def _open(self) -> grpc.aio.Channel:
         if self._address.ca is None:
@@ -135,26 +129,51 @@ class CloudClient:
     async def _describe(self, timeout_s: float) -> pb.Description:
         call = self._channel.unary_unary(
             _DESCRIBE,
-            request_serializer=self._count_out(pb.DescribeRequest.SerializeToString),
-            response_deserializer=self._count_in(pb.Description.FromString),
+            request_serializer=self._count_out,
+            response_deserializer=self._count_in,
         )
         try:
             answer: pb.Description = await call(
-                pb.DescribeRequest(), timeout=timeout_s, metadata=self._metadata
+                pb.DescribeRequest(), timeout=timeout_s, metadata=_metadata(self._address)
             )
         except grpc.aio.AioRpcError as error:
             raise _converted(error, self._address.target) from error
         return answer
 
-    def dial(self, wake: Callable[[], None]) -> "GrpcLine":
-        line = GrpcLine(self._network, self._address.target, wake)
-        self._network.loop.call_soon_threadsafe(line.start, self._decode, self._metadata)
-        return line
+    def dialer(self, meter: Meter) -> "GrpcDialer":
+        """Lays lines whose bytes are counted by `meter`, a child of the client's own."""
+        return GrpcDialer(self._network, self._channel, self._address, meter)
 
     def close(self) -> None:
         self._network.wait(self._channel.close(grace=None))
 
-    # ---- every byte passes here
+    def _count_out(self, message: pb.DescribeRequest) -> bytes:
+        data = message.SerializeToString()
+        self._meter.sent(len(data))
+        return data
+
+    def _count_in(self, data: bytes) -> pb.Description:
+        self._meter.received(len(data))
+        return pb.Description.FromString(data)
+
+
+class GrpcDialer:
+    """A `line.Dialer` for one session."""
+
+    def __init__(
+        self, network: Network, channel: grpc.aio.Channel, address: Address, meter: Meter
+    ) -> None:
+        self._network = network
+        self._address = address
+        self._meter = meter
+        self._decode = channel.stream_stream(
+            _DECODE, request_serializer=self._serialise, response_deserializer=self._deserialise
+        )
+
+    def dial(self, wake: Callable[[], None]) -> "GrpcLine":
+        line = GrpcLine(self._network, self._address.target, wake)
+        self._network.loop.call_soon_threadsafe(line.start, self._decode, _metadata(self._address))
+        return line
 
     def _serialise(self, word: DeviceWord) -> bytes:
         data = encode_device(word).SerializeToString()
@@ -167,21 +186,6 @@ class CloudClient:
             return decode_cloud(pb.CloudMessage.FromString(data))
         except MalformedMessage as error:
             return error  # gRPC would hide an exception raised here
-
-    def _count_out(self, serialise: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-        def counted(message: object) -> bytes:
-            data = serialise(message)
-            self._meter.sent(len(data))
-            return data
-
-        return counted
-
-    def _count_in(self, parse: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
-        def counted(data: bytes) -> _T:
-            self._meter.received(len(data))
-            return parse(data)
-
-        return counted
 
 
 class GrpcLine:
@@ -252,6 +256,10 @@ class GrpcLine:
     def _lose(self, error: EdgeError) -> None:
         self._lost = error
         self._wake()
+
+
+def _metadata(address: Address) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {address.token}"),) if address.token is not None else ()
 
 
 async def _end_all() -> None:

@@ -127,9 +127,10 @@ def _print_sample(sample: Shown, console: Console) -> None:
     console.print(_coloured(sample, marked=marked))
     console.print()
     for origin in present:
-        name = Text(origin.value, style=_STYLES[origin])
-        line = (_mark(name, origin) if marked else name).append(f" {_MEANINGS[origin]}", style="")
-        console.print(line)
+        name = Text.assemble((origin.value, _STYLES[origin]))
+        console.print(
+            Text.assemble(_mark(name, origin) if marked else name, " ", _MEANINGS[origin])
+        )
 
 
 def _coloured(sample: Shown, *, marked: bool) -> Text:

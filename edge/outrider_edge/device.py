@@ -77,7 +77,8 @@ class Device:
         if self._sessions >= MAX_SESSIONS:
             raise Busy(f"the device already has {MAX_SESSIONS} sessions")
         local = options.mode is Mode.LOCAL
-        dialer = None if local else self._dial_tone()
+        client = None if local else self._dial_tone()
+        meter = Meter(self.meter)
         voice = self._local_voice() if local else self._shared_voice(self.describe())
         context_tokens = self._context_tokens(local=local)
         if draft is None and options.mode is not Mode.CLOUD:
@@ -87,8 +88,8 @@ class Device:
             worker=self._worker,
             voice=voice,
             draft=draft,
-            dialer=dialer,
-            meter=self.meter,
+            dialer=client.dialer(meter) if client is not None else None,
+            meter=meter,
             ledger=self.ledger,
             context_tokens=context_tokens,
         )

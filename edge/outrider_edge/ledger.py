@@ -42,9 +42,10 @@ class Traffic:
 
 
 class Meter:
-    """Counts every serialised byte. Any thread may call it."""
+    """Counts every serialised byte, for itself and its parent. Any thread may call it."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: "Meter | None" = None) -> None:
+        self._parent = parent
         self._lock = threading.Lock()
         self._sent = 0
         self._received = 0
@@ -52,10 +53,14 @@ class Meter:
     def sent(self, count: int) -> None:
         with self._lock:
             self._sent += count
+        if self._parent is not None:
+            self._parent.sent(count)
 
     def received(self, count: int) -> None:
         with self._lock:
             self._received += count
+        if self._parent is not None:
+            self._parent.received(count)
 
     @property
     def traffic(self) -> Traffic:

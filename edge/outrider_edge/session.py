@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from outrider_edge.answer import Answer
+from outrider_edge.answer import Answer, Result
 from outrider_edge.draft import Draft
 from outrider_edge.errors import Busy, PromptTooLong
-from outrider_edge.generation import Generation
+from outrider_edge.generation import Generation, Outcome
 from outrider_edge.ledger import Entry, Ledger, Meter, Traffic
 from outrider_edge.line import Dialer
 from outrider_edge.options import Mode, Options
@@ -86,27 +86,34 @@ class Session:
         room = self._shop.context_tokens
         if len(log) >= room:
             raise PromptTooLong(f"the prompt has {len(log)} tokens, the context holds {room}")
-        answer = self._answer(len(log))
-        generation = self._generation(self._request(log), answer)
+        request = self._request(log)
+        answer = self._answer(request)
+        generation = self._generation(request, answer)
         answer.on_cancel(lambda: self._cancel(generation))
         before, began_s = self._shop.meter.traffic, time.monotonic()
 
         def done() -> None:
-            self._finish(generation, answer, turns)
+            outcome = generation.outcome
+            assert outcome is not None
             traffic = self._shop.meter.traffic - before
-            self._note(generation, traffic)
-            assert generation.outcome is not None
+            result = answer.conclude(outcome, traffic, time.monotonic() - began_s)
+            self._remember(outcome, result, turns)
+            self._note(outcome, traffic)
             self._running = None
-            answer.finish(generation.outcome, traffic, time.monotonic() - began_s)
+            answer.finish()
 
         self._running = answer
-        self._shop.worker.submit(generation, done)
+        try:
+            self._shop.worker.submit(generation, done)
+        except Busy:
+            self._running = None
+            raise
         return answer
 
-    def _answer(self, start: int) -> Answer:
+    def _answer(self, request: Request) -> Answer:
         verified = self.options.mode is not Mode.LOCAL
-        typist = Typist(self._shop.voice.piece, start)
-        return Answer(typist, start, self.options.stop, verified=verified)
+        typist = Typist(self._shop.voice.piece, len(request.log))
+        return Answer(typist, request.sampling, self.options.stop, verified=verified)
 
     def _request(self, log: tuple[int, ...]) -> Request:
         options = self.options
@@ -143,15 +150,13 @@ class Session:
         generation.cancel()
         self._shop.worker.wake()
 
-    def _finish(self, generation: Generation, answer: Answer, turns: list[Message] | None) -> None:
-        assert generation.outcome is not None
-        self._log = generation.outcome.log
-        if turns is not None and generation.outcome.error is None:
-            self.messages = [*turns, Message("assistant", answer.settled_text)]
+    def _remember(self, outcome: Outcome, result: Result, turns: list[Message] | None) -> None:
+        """The next turn builds on what was delivered, judged or not."""
+        self._log = outcome.log
+        if turns is not None and outcome.error is None:
+            self.messages = [*turns, Message("assistant", result.text)]
 
-    def _note(self, generation: Generation, traffic: Traffic) -> None:
-        outcome = generation.outcome
-        assert outcome is not None
+    def _note(self, outcome: Outcome, traffic: Traffic) -> None:
         ended = outcome.reason.value if outcome.reason else type(outcome.error).__name__
         self._shop.ledger.record(
             Entry(

@@ -25,8 +25,6 @@ def tell(answer: Answer, stream: TextIO | None) -> Result:
     try:
         follow(answer)
     except KeyboardInterrupt:
-        answer.cancel()
-        _wait(answer)
         raise Cancelled("interrupted: this is what stands") from None
     return answer.result()
 
@@ -37,11 +35,16 @@ def draws(stream: TextIO) -> bool:
 
 
 def _keep(answer: Answer) -> None:
-    answer.result()
+    try:
+        answer.result()
+    except KeyboardInterrupt:
+        _stop(answer)
+        raise
 
 
-def _wait(answer: Answer) -> None:
-    """For what stands, however the answer ends."""
+def _stop(answer: Answer) -> None:
+    """Cancel the answer and wait for what stands of it."""
+    answer.cancel()
     try:
         answer.result()
     except EdgeError:
@@ -60,8 +63,7 @@ def _streamed(stream: TextIO) -> Callable[[Answer], None]:
                 write(piece)
                 given, last = given + len(piece), piece[-1]
         except (KeyboardInterrupt, EdgeError):
-            answer.cancel()
-            _wait(answer)
+            _stop(answer)
             assert answer.partial is not None
             rest = answer.partial.text[given:]
             write(rest)
@@ -85,8 +87,7 @@ def _drawn(stream: TextIO) -> Callable[[Answer], None]:
                 written.take(event)
                 screen.draw(*_halves(answer.settled_text, written.text))
         except KeyboardInterrupt:
-            answer.cancel()
-            _wait(answer)
+            _stop(answer)
             raise
         finally:
             if answer.partial is not None:

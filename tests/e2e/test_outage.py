@@ -13,7 +13,8 @@ from outrider_edge.events import Origin
 from outrider_edge.generation import Endurance
 from outrider_edge.options import Mode, Options
 from outrider_edge.policy import Fallback, Shape
-from tests.e2e.pair import CloudProcess, prompts
+from outrider_edge.review import review
+from tests.e2e.pair import CloudProcess, Judge, prompts
 from tests.simulators.relay import Relay
 
 IMPATIENT = Endurance(resume_s=1.0, unverified_s=0.2)
@@ -74,7 +75,7 @@ def test_exact_mode_fails_with_what_was_committed(cloud: str) -> None:
         session.close()
 
 
-def test_big_little_goes_on_alone_and_says_so(cloud: str) -> None:
+def test_big_little_goes_on_alone_and_is_judged_later(cloud: str, judge: Judge) -> None:
     (prompt,) = prompts("english", count=1)
     with through_relay(cloud) as (device, relay):
         options = Options(
@@ -90,4 +91,15 @@ def test_big_little_goes_on_alone_and_says_so(cloud: str) -> None:
         assert result.unverified
         assert result.text.endswith(result.unverified)
         assert Origin.UNVERIFIED in result.origins
+        assert session.messages[-1].content == result.text
+        with pytest.raises(CloudUnavailable):
+            review(device, result)
+        relay.heal()
+        found = review(device, result)
+        assert len(found.tokens) == result.unverified_tokens
+        log = result.prompt + result.tokens
+        for position, choice in enumerate(found.choices, found.start):
+            alone = judge.reference.generate(log[:position], result.sampling, position + 1)
+            assert [choice] == alone
+        assert "".join(session.ask(prompt))
         session.close()

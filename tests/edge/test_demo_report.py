@@ -1,6 +1,7 @@
 """The demo's findings on paper: wide, narrow, in colour, through a pipe, as JSON."""
 
 import io
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -16,13 +17,15 @@ from outrider_edge.options import Mode
 from outrider_edge.questions import Question
 from outrider_edge.speculate import Tally
 from outrider_edge.target_alone import Comparison
-from outrider_protos.words import FinishReason
+from outrider_protos.words import FinishReason, Sampling
 
 PIECES = ("def", " f", "(x", "):", "\n    return", " x")
 ORIGINS = (Origin.DRAFT,) * 3 + (Origin.TARGET,) * 2 + (Origin.UNVERIFIED,)
 RESULT = Result(
     text="".join(PIECES),
     unverified=PIECES[-1],
+    unverified_tokens=1,
+    sampling=Sampling(),
     reason=FinishReason.END_TOKEN,
     prompt=(1, 2),
     tokens=(3, 4, 5, 6, 7, 8),
@@ -48,12 +51,10 @@ def report(comparison: Comparison | None = EQUAL) -> DemoReport:
     return DemoReport(modes=dict.fromkeys(Mode, FIGURES), comparison=comparison, sample=sample)
 
 
-def printed(found: DemoReport, columns: int, colour: str | None = None) -> str:
+def printed(found: DemoReport, columns: int, *, colour: bool = False) -> str:
     out = io.StringIO()
-    terminal = colour is not None
-    system = "standard" if colour == "standard" else None
-    console = Console(file=out, width=columns, force_terminal=terminal, color_system=system)
-    print_demo(found, console)
+    system: Literal["standard"] | None = "standard" if colour else None
+    print_demo(found, Console(file=out, width=columns, force_terminal=colour, color_system=system))
     return out.getvalue()
 
 
@@ -72,7 +73,7 @@ def test_without_colours_marks_say_who_wrote_what() -> None:
 
 
 def test_with_colours_there_are_no_marks() -> None:
-    text = printed(report(), 80, "standard")
+    text = printed(report(), 80, colour=True)
     assert "\x1b[32mdef" in text
     assert "‹" not in text
 

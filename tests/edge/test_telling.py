@@ -1,7 +1,9 @@
 """An answer told while it is written: into a pipe, onto a terminal, and when it breaks off."""
 
 import io
+import signal
 import threading
+from types import FrameType
 
 import pytest
 
@@ -13,7 +15,7 @@ from outrider_edge.ledger import Traffic
 from outrider_edge.speculate import Tally
 from outrider_edge.telling import tell
 from outrider_edge.text import Typist
-from outrider_protos.words import FinishReason
+from outrider_protos.words import FinishReason, Sampling
 from tests.simulators.terminal import Terminal
 
 START = 3
@@ -24,7 +26,7 @@ class Script:
 
     def __init__(self, *, stop: tuple[str, ...] = ()) -> None:
         typist = Typist(lambda token: chr(token).encode(), START)
-        self.answer = Answer(typist, START, stop, verified=True)
+        self.answer = Answer(typist, Sampling(), stop, verified=True)
         self.log = [0] * START
 
     def write(self, text: str, origin: Origin = Origin.TARGET) -> None:
@@ -52,7 +54,8 @@ class Script:
             choices={},
             error=error,
         )
-        self.answer.finish(outcome, Traffic(0, 0), 1.0)
+        self.answer.conclude(outcome, Traffic(0, 0), 1.0)
+        self.answer.finish()
         return self.answer
 
 
@@ -146,3 +149,23 @@ def test_ctrl_c_cancels_and_shows_what_stands() -> None:
     with pytest.raises(Cancelled):
         tell(script.answer, stream)
     assert stream.getvalue() == "one two\n"
+
+
+def test_ctrl_c_ends_a_silent_wait_as_well() -> None:
+    def press(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    script = Script()
+
+    def cancelled() -> None:
+        script.end(reason=FinishReason.CANCELLED)
+
+    script.answer.on_cancel(cancelled)
+    before = signal.signal(signal.SIGALRM, press)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(Cancelled):
+            tell(script.answer, None)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert script.answer.result().reason is FinishReason.CANCELLED
