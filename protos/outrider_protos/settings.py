@@ -96,6 +96,7 @@ def _read_flags(reading: _Reading, flags: Mapping[str, object]) -> None:
 
 def _complaints(error: ValidationError, reading: _Reading, prefix: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
+        text = problem["msg"].removeprefix("Value error, ")  # a validator's own words are enough
         path = ".".join(str(part) for part in problem["loc"])
         key = path.partition(".")[0]
         if problem["type"] == "missing" and key not in reading.origins:
@@ -103,10 +104,10 @@ def _complaints(error: ValidationError, reading: _Reading, prefix: str) -> Itera
                 f"{key}: missing; set it in the file, as {prefix}{key.upper()} or by {_flag(key)}"
             )
         elif not key:
-            yield problem["msg"]
+            yield text
         else:
             inner = f" ({path})" if path != key else ""
-            yield f"{reading.origins.get(key, f'default of {key}')}{inner}: {problem['msg']}"
+            yield f"{reading.origins.get(key, f'default of {key}')}{inner}: {text}"
 
 
 def _flag(key: str) -> str:

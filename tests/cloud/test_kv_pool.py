@@ -37,6 +37,9 @@ def test_the_least_recently_fed_idle_session_loses_its_kv() -> None:
         rim.run()
     assert set(rim.target.held) == {1, 3}
     assert rim.verifier.counters.evictions == 1
+    join(rim, 4, TERMS, [4] * 7)
+    rim.run()
+    assert set(rim.target.held) == {1, 4}
 
 
 def test_a_session_that_lost_its_kv_goes_on_where_it_was() -> None:
@@ -103,7 +106,7 @@ def test_nodes_never_outgrow_the_pool() -> None:
     rim.run()
     alone = rim.target.alone([1] * 13, max_length=16).tokens
     rim.hear(1, Propose(1, 14, 1, (*alone[1:], 1, 2, 3, 4, 5), (0, 1, 0, 0, 0, 0, 0)))
-    rim.run()
+    assert rim.run() == 1
     assert last_commit(rim, 1).length == 16
 
 
@@ -113,6 +116,31 @@ def test_a_session_whose_log_was_cut_still_holds_its_pages_until_it_is_fed() -> 
     rim.run()
     rim.hear(1, opening(replace(TERMS, session=bytes([1] * 16)), [1] * 30, keep=2))
     join(rim, 2, TERMS, [2] * 15)
+    rim.run()
+    assert set(rim.target.held) == {1, 2}
+    assert rim.verifier.counters.evictions == 0
+
+
+def test_pages_are_not_promised_twice_whatever_order_the_engine_works_in() -> None:
+    rim = pool(8)
+    for stream, length in ((1, 15), (2, 13)):
+        join(rim, stream, TERMS, [stream] * length)
+        rim.run()
+    rim.hear(1, opening(replace(TERMS, session=bytes([1] * 16)), [1] * 2))
+    rim.hear(2, opening(replace(TERMS, session=bytes([2] * 16)), [2] * 17, keep=13))
+    rim.hear(2, Append(13, (2,) * 4))
+    assert rim.run() == 2
+    assert rim.target.held == {1: 2, 2: 17}
+
+
+def test_nodes_that_fell_leave_their_pages_to_others() -> None:
+    rim = pool(8)
+    join(rim, 1, TERMS, [1] * 7)
+    rim.run()
+    rim.hear(1, Propose(1, 8, 1, (3,) * 12, (0,) * 6 + (1,) * 6))
+    rim.hear(1, Propose(1, 0, 13, (4, 5, 6, 7, 8), (0,) * 5))
+    rim.run()
+    join(rim, 2, TERMS, [2] * 20)
     rim.run()
     assert set(rim.target.held) == {1, 2}
     assert rim.verifier.counters.evictions == 0

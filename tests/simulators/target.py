@@ -69,9 +69,12 @@ class SimulatedTarget:
         assert batch, "a forward of nothing"
         assert len({work.session for work in batch}) == len(batch), "a session twice"
         self.batches.append(tuple(batch))
+        before = self._pages()
         verdicts = [self._one(work) for work in batch]
-        pages = sum(self._pages(len(kv.states) - 1 + len(kv.nodes)) for kv in self._kv.values())
-        assert pages <= self._limits.pages, f"{pages} pages are held"
+        after = self._pages()
+        # An engine may feed the works in any order, so nobody may count on another's shrinking.
+        most = sum(max(pages, before.get(session, 0)) for session, pages in after.items())
+        assert most <= self._limits.pages, f"{most} pages are needed"
         return verdicts
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:
@@ -185,8 +188,9 @@ class SimulatedTarget:
         row[list(self._limits.end_ids)] += np.float32(self._end_logit)
         return row
 
-    def _pages(self, tokens: int) -> int:
-        return -(-tokens // self._limits.page_tokens)
+    def _pages(self) -> dict[int, int]:
+        tokens = {name: len(kv.states) - 1 + len(kv.nodes) for name, kv in self._kv.items()}
+        return {name: -(-count // self._limits.page_tokens) for name, count in tokens.items()}
 
 
 def _mix(value: int) -> int:
