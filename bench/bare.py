@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -33,11 +33,15 @@ TimeReplay = Callable[[Replay, int], tuple[float, list[float]]]
 def time_steps(
     time_replay: TimeReplay, replays: Sequence[Replay], seconds: float
 ) -> dict[str, object]:
-    """Median seconds of a step by rows and of each prompt, round after round for `seconds`."""
-    steps: dict[int, list[float]] = {rows: [] for rows in ROWS}
+    """Median seconds of a step by rows and of each prompt, round after round for `seconds`.
+
+    Rows that no answer is long enough for are left out.
+    """
+    longest = max(len(replay.answer) for replay in replays)
+    steps: dict[int, list[float]] = {rows: [] for rows in ROWS if rows < longest}
     prefills: list[list[float]] = [[] for _ in replays]
     ends_at = time.perf_counter() + seconds
-    for index, rows in _visits(len(replays)):
+    for index, rows in _visits(len(replays), steps):
         if time.perf_counter() >= ends_at and all(steps.values()) and all(prefills):
             break
         prefill_s, step_s = time_replay(replays[index], rows)
@@ -49,9 +53,9 @@ def time_steps(
     }
 
 
-def _visits(replays: int) -> Iterator[tuple[int, int]]:
+def _visits(replays: int, counts: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Every answer with every number of rows, mixed so that drift falls on all alike."""
-    return cycle((index, rows) for index in range(replays) for rows in ROWS)
+    return cycle([(index, rows) for index in range(replays) for rows in counts])
 
 
 def _answer(arguments: argparse.Namespace) -> object:

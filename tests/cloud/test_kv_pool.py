@@ -16,13 +16,6 @@ def pool(pages: int) -> Rim:
     return Rim(limits, VerifierSettings(forward_tokens=16))
 
 
-def join(rim: Rim, stream: int, terms: Open, log: list[int]) -> None:
-    rim.connect(stream)
-    terms = replace(terms, session=bytes([stream] * 16))
-    rim.hear(stream, opening(terms, log), Append(0, tuple(log)))
-    rim.take(stream)
-
-
 def last_commit(rim: Rim, stream: int) -> Commit:
     return [word for word in rim.take(stream) if isinstance(word, Commit)][-1]
 
@@ -30,14 +23,14 @@ def last_commit(rim: Rim, stream: int) -> Commit:
 def test_the_least_recently_fed_idle_session_loses_its_kv() -> None:
     rim = pool(6)
     for stream in (1, 2, 3):
-        join(rim, stream, TERMS, [stream] * 7)
+        rim.join(stream, TERMS, [stream] * 7)
         rim.run()
     for length in (8, 9):
         rim.hear(1, Propose(1, length, 1, ()))  # feeds the first again, up to a third page
         rim.run()
     assert set(rim.target.held) == {1, 3}
     assert rim.verifier.counters.evictions == 1
-    join(rim, 4, TERMS, [4] * 7)
+    rim.join(4, TERMS, [4] * 7)
     rim.run()
     assert set(rim.target.held) == {1, 4}
 
@@ -45,7 +38,7 @@ def test_the_least_recently_fed_idle_session_loses_its_kv() -> None:
 def test_a_session_that_lost_its_kv_goes_on_where_it_was() -> None:
     rim = pool(6)
     for stream in (1, 2):
-        join(rim, stream, TERMS, [stream] * 14)
+        rim.join(stream, TERMS, [stream] * 14)
         rim.run()
     assert set(rim.target.held) == {2}
     alone = rim.target.alone([1] * 14, max_length=30).tokens
@@ -57,7 +50,7 @@ def test_a_session_that_lost_its_kv_goes_on_where_it_was() -> None:
 def test_with_infinite_patience_lost_kv_is_not_rebuilt_before_something_is_wanted() -> None:
     rim = pool(6)
     for stream in (1, 2):
-        join(rim, stream, TERMS, [stream] * 14)
+        rim.join(stream, TERMS, [stream] * 14)
         rim.run()
     rim.now_s += 1e6
     assert rim.run() == 0
@@ -67,7 +60,7 @@ def test_sessions_that_do_not_fit_together_run_one_after_the_other() -> None:
     rim = pool(8)
     terms = replace(EAGER, max_length=26)
     for stream in (1, 2, 3):
-        join(rim, stream, terms, [stream] * 16)
+        rim.join(stream, terms, [stream] * 16)
     rim.run()
     for stream in (1, 2, 3):
         told = rim.take(stream)
@@ -80,7 +73,7 @@ def test_the_younger_generation_makes_room_when_both_have_outgrown_the_pool() ->
     rim = pool(8)
     terms = replace(EAGER, max_length=31)
     for stream in (1, 2):
-        join(rim, stream, terms, [stream] * 8)
+        rim.join(stream, terms, [stream] * 8)
     rim.run()
     assert rim.verifier.counters.evictions > 0
     for stream in (1, 2):
@@ -92,7 +85,7 @@ def test_the_younger_generation_makes_room_when_both_have_outgrown_the_pool() ->
 
 def test_a_session_that_fills_the_whole_pool_ends_with_its_context() -> None:
     rim = pool(4)
-    join(rim, 1, EAGER, [1] * 5)
+    rim.join(1, EAGER, [1] * 5)
     rim.run()
     told = rim.take(1)
     assert told[-1] == Finish(FinishReason.CONTEXT)
@@ -102,7 +95,7 @@ def test_a_session_that_fills_the_whole_pool_ends_with_its_context() -> None:
 
 def test_nodes_never_outgrow_the_pool() -> None:
     rim = pool(4)
-    join(rim, 1, TERMS, [1] * 13)
+    rim.join(1, TERMS, [1] * 13)
     rim.run()
     alone = rim.target.alone([1] * 13, max_length=16).tokens
     rim.hear(1, Propose(1, 14, 1, (*alone[1:], 1, 2, 3, 4, 5), (0, 1, 0, 0, 0, 0, 0)))
@@ -112,10 +105,10 @@ def test_nodes_never_outgrow_the_pool() -> None:
 
 def test_a_session_whose_log_was_cut_still_holds_its_pages_until_it_is_fed() -> None:
     rim = pool(8)
-    join(rim, 1, TERMS, [1] * 15)
+    rim.join(1, TERMS, [1] * 15)
     rim.run()
     rim.hear(1, opening(replace(TERMS, session=bytes([1] * 16)), [1] * 30, keep=2))
-    join(rim, 2, TERMS, [2] * 15)
+    rim.join(2, TERMS, [2] * 15)
     rim.run()
     assert set(rim.target.held) == {1, 2}
     assert rim.verifier.counters.evictions == 0
@@ -124,7 +117,7 @@ def test_a_session_whose_log_was_cut_still_holds_its_pages_until_it_is_fed() -> 
 def test_pages_are_not_promised_twice_whatever_order_the_engine_works_in() -> None:
     rim = pool(8)
     for stream, length in ((1, 15), (2, 13)):
-        join(rim, stream, TERMS, [stream] * length)
+        rim.join(stream, TERMS, [stream] * length)
         rim.run()
     rim.hear(1, opening(replace(TERMS, session=bytes([1] * 16)), [1] * 2))
     rim.hear(2, opening(replace(TERMS, session=bytes([2] * 16)), [2] * 17, keep=13))
@@ -135,12 +128,12 @@ def test_pages_are_not_promised_twice_whatever_order_the_engine_works_in() -> No
 
 def test_nodes_that_fell_leave_their_pages_to_others() -> None:
     rim = pool(8)
-    join(rim, 1, TERMS, [1] * 7)
+    rim.join(1, TERMS, [1] * 7)
     rim.run()
     rim.hear(1, Propose(1, 8, 1, (3,) * 12, (0,) * 6 + (1,) * 6))
     rim.hear(1, Propose(1, 0, 13, (4, 5, 6, 7, 8), (0,) * 5))
     rim.run()
-    join(rim, 2, TERMS, [2] * 20)
+    rim.join(2, TERMS, [2] * 20)
     rim.run()
     assert set(rim.target.held) == {1, 2}
     assert rim.verifier.counters.evictions == 0
@@ -148,9 +141,9 @@ def test_nodes_that_fell_leave_their_pages_to_others() -> None:
 
 def test_pages_that_hold_nothing_any_more_are_taken_from_a_younger_generation() -> None:
     rim = pool(8)
-    join(rim, 2, TERMS, [2] * 15)
+    rim.join(2, TERMS, [2] * 15)
     rim.run()
-    join(rim, 1, replace(EAGER, max_length=20), [1] * 13)
+    rim.join(1, replace(EAGER, max_length=20), [1] * 13)
     other = opening(replace(TERMS, session=bytes([2] * 16), max_length=31), [3] * 30, keep=0)
     rim.hear(2, other, Append(0, (3,) * 30))
     rim.run()
@@ -161,9 +154,9 @@ def test_pages_that_hold_nothing_any_more_are_taken_from_a_younger_generation() 
 def test_the_kv_of_a_forgotten_session_is_released_before_the_next_forward() -> None:
     limits = replace(SMALL, end_ids=frozenset())
     rim = Rim(limits, VerifierSettings(max_sessions=1))
-    join(rim, 1, TERMS, [1] * 5)
+    rim.join(1, TERMS, [1] * 5)
     rim.run()
     rim.verifier.disconnect(1, rim.now_s)
-    join(rim, 2, TERMS, [2] * 5)
+    rim.join(2, TERMS, [2] * 5)
     rim.run()
     assert rim.target.held == {2: 5}

@@ -58,6 +58,16 @@ class Rim:
             for say in says:
                 self.unread[say.stream].append(say.word)
 
+    def begin(self, stream: int, terms: Open, log: list[int]) -> None:
+        """Open a session that is not known, and send its log."""
+        self.hear(stream, opening(terms, log), Append(0, tuple(log)))
+
+    def join(self, stream: int, terms: Open, log: list[int]) -> None:
+        """A stream with a session of its own, named after the stream; what it was told is gone."""
+        self.connect(stream)
+        self.begin(stream, replace(terms, session=bytes([stream] * 16)), log)
+        self.take(stream)
+
     def take(self, stream: int) -> list[CloudWord]:
         """What the stream was told since the last time."""
         return self.unread.pop(stream, [])
