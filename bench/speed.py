@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.bare_pair import Bare, BarePair, Pair, Places
@@ -157,10 +157,13 @@ def main() -> None:
     parser.add_argument("--domains", nargs="+", default=["english", "sql"], help="of those tasks")
     parser.add_argument("--paddings", type=int, nargs="+", default=[0], help="further layers")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--minutes", type=float, help="for the races of all heats together")
     parser.add_argument("--output", type=Path, help="a markdown file; else standard output")
     arguments = parser.parse_args()
     PLACES.device.take()
     scale = QUICK if arguments.quick else FULL
+    if arguments.minutes is not None:
+        scale = replace(scale, minutes=arguments.minutes)
     with tempfile.TemporaryDirectory() as folder:
         pair = Pair(target=arguments.target, draft=arguments.draft)
         prompts = arguments.prompts or [

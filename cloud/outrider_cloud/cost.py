@@ -74,6 +74,12 @@ class Acceptance:
         self._shares = list(self._PRIOR)
         self._seen = [self._PRIOR_COUNT] * self._RANKS
 
+    def heir(self) -> "Acceptance":
+        """What to expect of another session with the same draft, open to other experience."""
+        heir = Acceptance()
+        heir._shares = list(self._shares)
+        return heir
+
     def of(self, rank: int) -> float:
         return self._shares[min(rank, self._RANKS - 1)]
 

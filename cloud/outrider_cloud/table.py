@@ -31,6 +31,11 @@ class SessionTable:
             self.touch(session)
         return session
 
+    def latest(self, owner: str) -> Session | None:
+        """The owner's most recently used session."""
+        owned = (session for session in reversed(self._sessions.values()))
+        return next((session for session in owned if session.owner == owner), None)
+
     def touch(self, session: Session) -> None:
         """It was used just now."""
         self._sessions.move_to_end((session.owner, session.name))

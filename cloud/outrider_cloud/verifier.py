@@ -242,6 +242,9 @@ class Verifier:
             self._counters = replace(self._counters, forgotten=self._counters.forgotten + 1)
         self._handles += 1
         session = Session(owner, name, self._handles, self._limits)
+        sibling = self._table.latest(owner)
+        if sibling is not None:  # most likely the same draft
+            session.acceptance = sibling.acceptance.heir()
         self._table.add(session)
         return session
 

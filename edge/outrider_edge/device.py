@@ -20,6 +20,7 @@ from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
 from outrider_edge.session import Session, Workshop
 from outrider_edge.template import ChatTemplate
+from outrider_edge.tempo import Tempo
 from outrider_edge.voice import Voice
 from outrider_edge.worker import Worker
 from outrider_protos.fingerprint import fingerprint
@@ -54,6 +55,7 @@ class Device:
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
+        self._tempo = Tempo()  # one draft, one cloud: what one session learns holds for the next
         self._sessions = 0
         self._drafts: list[LlamaDraft] = []
 
@@ -91,6 +93,7 @@ class Device:
             dialer=client.dialer(meter) if client is not None else None,
             meter=meter,
             ledger=self.ledger,
+            tempo=self._tempo if draft is None or isinstance(draft, LlamaDraft) else Tempo(),
             context_tokens=context_tokens,
         )
         return Session(workshop, options, on_close=lambda: self._forget(draft))

@@ -4,15 +4,18 @@ Only for a cloud that decodes by itself meanwhile (finite patience): there propo
 late, or are wrong, cost both sides time and save none. It counts; it knows no tokens.
 """
 
+from outrider_edge.tempo import Tempo
+
 _TRIALS = 4  # barren epochs in a row before the first rest
 _LONGEST_COMMITS = 64
+_MOST_BARREN = 9  # more would not make the rest longer
 
 
 class Rest:
     """How long to let the cloud write alone before the draft tries again."""
 
-    def __init__(self) -> None:
-        self._barren = 0
+    def __init__(self, tempo: Tempo) -> None:
+        self._tempo = tempo  # remembers over generations: the next one tries once
         self._left = 0  # commits to sit out
         self._tried = 0
         self._seen = 0
@@ -26,10 +29,11 @@ class Rest:
         if proposals == self._tried:
             return
         self._tried = proposals
-        self._barren = 0 if by_draft > self._seen else self._barren + 1
+        barren = 0 if by_draft > self._seen else self._tempo.barren + 1
+        self._tempo.barren = min(barren, _MOST_BARREN)
         self._seen = by_draft
-        if self._barren >= _TRIALS:
-            self._left = min(2 ** (self._barren - _TRIALS + 1), _LONGEST_COMMITS)
+        if barren >= _TRIALS:
+            self._left = min(2 ** (barren - _TRIALS + 1), _LONGEST_COMMITS)
 
     def committed(self) -> None:
         """The log grew once more."""

@@ -37,6 +37,7 @@ class Workshop:
     dialer: Dialer | None
     meter: Meter
     ledger: Ledger
+    tempo: Tempo
     context_tokens: int  # of the target, or of the draft in local mode
 
 
@@ -53,7 +54,6 @@ class Session:
         self._shop = workshop
         self._id = secrets.token_bytes(SESSION_BYTES)
         self._log: tuple[int, ...] = ()  # what the cloud may still have of this session
-        self._tempo = Tempo()
         self._running: Answer | None = None
 
     def close(self) -> None:
@@ -137,7 +137,8 @@ class Session:
             loop = Solo(request)
         else:
             drafting = self.options.mode is not Mode.CLOUD
-            loop = Speculation(request, self.options.policy(), drafting=drafting, tempo=self._tempo)
+            policy, tempo = self.options.policy(), self._shop.tempo
+            loop = Speculation(request, policy, drafting=drafting, tempo=tempo)
         return Generation(
             loop,
             draft=self._shop.draft,

@@ -85,7 +85,7 @@ class Speculation:
     ) -> None:
         self.request = request
         self._tempo = tempo or Tempo()
-        self._tempo.paused()
+        self._heard_at_s: float | None = None  # the commit before; None after a pause
         self.log = list(request.log)
         self.finished: FinishReason | None = None
         self.tally = Tally()
@@ -105,7 +105,7 @@ class Speculation:
         self._products = {0: 1.0}  # per node: probability of its span so far
         self._proposals = Proposals(with_top=self._detail.top_tokens > 0)
         self._acked = len(self.log)
-        self._rest = Rest()
+        self._rest = Rest(self._tempo)
         self._keep = request.keep  # what the cloud is believed to have when a stream comes up
         self._opened = False
         self._online = False
@@ -130,7 +130,7 @@ class Speculation:
         """The stream is gone. Exact mode waits; Big-Little goes on writing, unverified."""
         self._online, self._away = False, True
         self._outbox.words = []
-        self._tempo.paused()
+        self._heard_at_s = None
         self.finished = self.request.end_of(self.log)  # its Finish may be what was lost
         if self._cancelled:
             self.finished = FinishReason.CANCELLED
@@ -177,13 +177,18 @@ class Speculation:
             case Opened():
                 self._hear_opened(word)
             case Commit():
-                self._tempo.committed(word.length - len(self.log), now_s)
+                self._measure(word, now_s)
                 self._hear_commit(word)
             case Finish():
                 self.finished = word.reason
                 self._show.retract()  # what is past the log will not be judged any more
             case _:  # GoAway is the driver's business
                 raise ProtocolError("the cloud said a word that does not belong here")
+
+    def _measure(self, commit: Commit, now_s: float) -> None:
+        if self._heard_at_s is not None:
+            self._tempo.committed(commit.length - len(self.log), now_s - self._heard_at_s)
+        self._heard_at_s = now_s
 
     def _hear_opened(self, word: Opened) -> None:
         if word.have > len(self.log):

@@ -22,13 +22,13 @@ _SHORTEST_WINDOW, _LONGEST_WINDOW = 8, 64
 
 
 class Tempo:
-    """Running figures of one session. Feed it what happened, ask it for span and window."""
+    """Running figures of one device. Feed it what happened, ask it for span and window."""
 
     def __init__(self) -> None:
+        self.barren = 0  # epochs in a row that brought nothing, see `rest`
         self._acceptance = _FIRST_ACCEPTANCE
         self._draft_s: float | None = None  # per decode
         self._token_s: float | None = None  # per committed token
-        self._heard_at_s: float | None = None
 
     @property
     def acceptance(self) -> float:
@@ -45,15 +45,10 @@ class Tempo:
             for _ in range(times):
                 self._acceptance += (outcome - self._acceptance) * _MEMORY
 
-    def committed(self, tokens: int, now_s: float) -> None:
-        """The log grew."""
-        if self._heard_at_s is not None and tokens > 0:
-            self._token_s = _mixed(self._token_s, (now_s - self._heard_at_s) / tokens)
-        self._heard_at_s = now_s
-
-    def paused(self) -> None:
-        """What comes next is no measure of speed: a new generation, a lost line."""
-        self._heard_at_s = None
+    def committed(self, tokens: int, elapsed_s: float) -> None:
+        """A log grew by `tokens`, so long after it last did."""
+        if tokens > 0:
+            self._token_s = _mixed(self._token_s, elapsed_s / tokens)
 
     def span(self, shape: Shape) -> int:
         """Nodes to gather before sending: the caller's number, or the one that pays."""

@@ -133,6 +133,22 @@ def test_a_useless_draft_costs_next_to_nothing(slope: float) -> None:
     assert speed(pipelined(slope, 0.0, 300)) >= 0.97 * speed(alone)
 
 
+def test_what_a_draft_is_worth_is_known_to_the_owners_next_session() -> None:
+    rim = pipelined(0.5, 0.0, 100)
+    judged = []
+    for stream, owner in ((2, "anna"), (3, "bert")):
+        before = rim.verifier.counters.judged_nodes
+        rim.connect(stream, owner)
+        rim.begin(stream, replace(EAGER, session=bytes([stream] * 16)), [1, 2, 3])
+        text = rim.target.alone([1, 2, 3], max_length=40).tokens
+        wrong = [(token + 1) % WIDE.vocab_size for token in text[:4]]
+        rim.hear(stream, Propose(1, 3, 1, tuple(wrong)))
+        rim.turn()
+        judged.append(rim.verifier.counters.judged_nodes - before)
+        rim.verifier.disconnect(stream, rim.now_s)
+    assert judged[0] == 0 < judged[1]
+
+
 def test_a_good_draft_is_judged_while_that_is_cheap() -> None:
     rim = pipelined(0.02, 0.9, 100)
     assert rim.verifier.counters.committed > 3.2 * rim.verifier.counters.passes

@@ -1,6 +1,7 @@
 """A draft that brings nothing rests longer and longer, and wakes when it brings something."""
 
 from outrider_edge.rest import Rest
+from outrider_edge.tempo import Tempo
 
 
 def rests(rest: Rest, gains: list[int]) -> list[int]:
@@ -19,12 +20,19 @@ def rests(rest: Rest, gains: list[int]) -> list[int]:
 
 
 def test_a_useless_draft_rests_twice_as_long_each_time() -> None:
-    assert rests(Rest(), [0] * 12) == [0, 0, 0, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+    assert rests(Rest(Tempo()), [0] * 12) == [0, 0, 0, 2, 4, 8, 16, 32, 64, 64, 64, 64]
 
 
 def test_a_useful_draft_never_rests() -> None:
-    assert rests(Rest(), [0, 0, 1, 0, 0, 0, 2] * 5) == [0] * 35
+    assert rests(Rest(Tempo()), [0, 0, 1, 0, 0, 0, 2] * 5) == [0] * 35
 
 
 def test_one_good_epoch_ends_the_rests() -> None:
-    assert rests(Rest(), [0] * 6 + [1] + [0] * 3)[6:] == [0, 0, 0, 0]
+    assert rests(Rest(Tempo()), [0] * 6 + [1] + [0] * 3)[6:] == [0, 0, 0, 0]
+
+
+def test_the_next_generation_of_a_useless_draft_tries_once() -> None:
+    tempo = Tempo()
+    rests(Rest(tempo), [0] * 12)
+    assert rests(Rest(tempo), [0, 0]) == [64, 64]
+    assert rests(Rest(tempo), [1, 0]) == [0, 0]
