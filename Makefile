@@ -4,9 +4,6 @@ PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 PROTO := outrider_protos/v1/outrider.proto
 
-# Models in float sums differ by a rounding with the number of threads: tests use one.
-export OMP_NUM_THREADS ?= 2
-
 .PHONY: help install demo demo-models test slow bench fmt lint types proto check clean
 
 help:  ## show this list
@@ -31,6 +28,7 @@ demo: install  ## run the whole thing on held-out tasks: four modes, one answer 
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models
 
+# One thread each: float sums differ by a rounding with the number of threads.
 test: install  ## run the tests (T=path runs some)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(T)
 
