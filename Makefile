@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 PROTO := outrider_protos/v1/outrider.proto
 
-.PHONY: help install demo demo-models test slow bench fmt lint types proto check clean
+.PHONY: help install demo demo-models test bench fmt lint types proto check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
