@@ -10,7 +10,10 @@ from enum import Enum
 
 from outrider_edge.draft import Detail, Expansion
 from outrider_edge.errors import BadSettings
+from outrider_protos.limits import MAX_EPOCH_NODES
 from outrider_protos.words import Distance, Rollback
+
+_MOST = {"span": 256, "window": 1024, "width": 64, "branches": 64}
 
 
 class Signal(Enum):
@@ -53,10 +56,10 @@ class Shape:
     branches: int = 1  # leaves expanded in one decode
 
     def __post_init__(self) -> None:
-        for name in ("span", "window", "width", "branches"):
+        for name in _MOST:
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BadSettings(f"{name} is {value}, not at least 1")
+            if value is not None and not 1 <= value <= _MOST[name]:
+                raise BadSettings(f"{name} is {value}, not 1 to {_MOST[name]}")
         if self.span is not None and self.window is not None and self.window < self.span:
             raise BadSettings(f"the window ({self.window}) is shorter than the span ({self.span})")
 
@@ -67,6 +70,7 @@ class Policy:
 
     shape: Shape = Shape()
     fallback: Fallback | None = None
+    epoch_nodes: int = MAX_EPOCH_NODES  # proposed before what was proposed must be judged
     unverified_tokens: int = 256  # written at most past the log while the cloud is away
 
     def __post_init__(self) -> None:

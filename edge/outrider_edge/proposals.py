@@ -15,8 +15,9 @@ from outrider_protos.words import Commit, Propose, TopRow
 class Proposals:
     """The epochs of one generation; `with_top` sends the draft's top row with every node."""
 
-    def __init__(self, *, with_top: bool) -> None:
+    def __init__(self, *, with_top: bool, most_nodes: int = MAX_EPOCH_NODES) -> None:
         self._with_top = with_top
+        self._most_nodes = most_nodes
         self._tops: dict[int, TopRow] = {}  # of nodes of the present tree
         self._epoch: Epoch | None = None
         self._previous: Epoch | None = None
@@ -37,18 +38,31 @@ class Proposals:
             self._tops[node] = top
 
     def send(self, tree: DraftTree, nodes: Sequence[int], length: int) -> list[Propose]:
-        """Tell of these nodes; they continue the log of `length` tokens."""
+        """Tell of these nodes, which continue the log of `length` tokens; see `in` for which.
+
+        An epoch takes so many nodes and no more. The next one begins when nothing of the full one
+        is left to judge; until then the rest must wait.
+        """
         epoch = self._epoch
         if epoch is None or epoch.tree is not tree or tree.pointer not in epoch:
             epoch = self._start(tree, length)
-        if len(epoch.sent) + len(nodes) > MAX_EPOCH_NODES:
+        full = self._room(epoch) == 0
+        if full and not any(node in epoch for node in tree.ahead):
             epoch = self._start(tree, length)
+        nodes = nodes[: self._room(epoch)]
         words = []
         for start in range(0, len(nodes), MAX_PROPOSE_NODES):
             part = nodes[start : start + MAX_PROPOSE_NODES]
             tops = tuple(self._tops[n] for n in part) if self._with_top else None
             words.append(epoch.propose(part, tops))
         return words
+
+    def _room(self, epoch: Epoch) -> int:
+        return self._most_nodes + 1 - len(epoch.sent)  # the root is no node of the wire
+
+    def __contains__(self, node: int) -> bool:
+        """Does the present epoch have this node of the present tree?"""
+        return self._epoch is not None and node in self._epoch
 
     def ask(self, tree: DraftTree, length: int) -> Propose:
         """Let the cloud decode one token by itself."""

@@ -103,7 +103,9 @@ class Speculation:
         self._unsent: list[int] = []
         self._holds: deque[int] = deque()  # nodes the draft was unsure of; judged text ends before
         self._products = {0: 1.0}  # per node: probability of its span so far
-        self._proposals = Proposals(with_top=self._detail.top_tokens > 0)
+        self._proposals = Proposals(
+            with_top=self._detail.top_tokens > 0, most_nodes=policy.epoch_nodes
+        )
         self._acked = len(self.log)
         self._rest = Rest(self._tempo)
         self._keep = request.keep  # what the cloud is believed to have when a stream comes up
@@ -353,10 +355,12 @@ class Speculation:
             self._ask()
 
     def _send(self, ready: list[int]) -> None:
-        self._unsent = [n for n in self._unsent if self._held(n)]
         self._propose(self._proposals.send(self._tree, ready, len(self.log)))
-        self.tally.proposed += len(ready)
-        self._products[ready[-1]] = 1.0  # the next span begins
+        sent = [n for n in ready if n in self._proposals]
+        self._unsent = self._unsent[len(sent) :]
+        self.tally.proposed += len(sent)
+        if sent:
+            self._products[sent[-1]] = 1.0  # the next span begins
 
     def _outstanding(self) -> bool:
         """Is the cloud about to say something of its own accord?"""

@@ -90,13 +90,18 @@ def check(run: Run, target: SimulatedTarget) -> None:
 
 
 @settings(max_examples=300)
-@given(requests, shapes, habits, paces, faults)
+@given(requests, shapes, habits, paces, faults, st.sampled_from([1, 5, 16, 4096]))
 def test_exact_mode_equals_the_target_alone(
-    request: Request, shape: Shape, habits: DraftHabits, pace: Pace, faults: Faults
+    request: Request,
+    shape: Shape,
+    habits: DraftHabits,
+    pace: Pace,
+    faults: Faults,
+    epoch_nodes: int,
 ) -> None:
     target = SimulatedTarget()
     world = World(SimulatedTarget, pace=pace, faults=faults)
-    loop = Speculation(request, Policy(shape=shape))
+    loop = Speculation(request, Policy(shape=shape, epoch_nodes=epoch_nodes))
     (run,) = world.run([(loop, draft(habits, target))], ENDLESS)
     check(run, target)
 
