@@ -77,7 +77,7 @@ class Device:
         ModelMismatch, LocalOnly, Busy.
         """
         if self._sessions >= MAX_SESSIONS:
-            raise Busy(f"the device already has {MAX_SESSIONS} sessions")
+            raise Busy(f"the device already has {MAX_SESSIONS} sessions: close those that are done")
         local = options.mode is Mode.LOCAL
         client = None if local else self._dial_tone()
         meter = Meter(self.meter)

@@ -17,6 +17,7 @@
     │   └── LocalOnly         a connection was asked for while none is allowed
     └── ResourceError         this machine lacks something
         ├── Busy              as much runs already as is allowed at once
+        ├── Crashed           a fault of this program ended the answer
         ├── LibraryError      llama.cpp is missing or does not start
         └── DraftError        a decode of the draft failed; the answer goes on without it
             └── ContextFull   the text no longer fits the draft's context
@@ -101,6 +102,10 @@ class ResourceError(EdgeError):
 
 class Busy(ResourceError):
     """As much runs already as is allowed at once."""
+
+
+class Crashed(ResourceError):
+    """A fault of this program ended the answer; others go on."""
 
 
 class LibraryError(ResourceError):

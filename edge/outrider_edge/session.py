@@ -8,6 +8,8 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from outrider_edge.answer import Answer, Result
 from outrider_edge.draft import Draft
@@ -63,6 +65,17 @@ class Session:
         if not self._closed:
             self._closed = True
             self._on_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def ask(self, text: str) -> Answer:
         """The next turn of the conversation. The reply joins it when the answer is finished.

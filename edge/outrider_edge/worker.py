@@ -3,17 +3,20 @@
 It knows neither tokens nor wires: a generation is something with a `step`.
 """
 
+import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from outrider_edge.errors import Busy, Cancelled, EdgeError
+from outrider_edge.errors import Busy, Cancelled, Crashed, EdgeError
 from outrider_edge.generation import Generation, Progress
 
 MAX_GENERATIONS = 64
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -92,13 +95,23 @@ class Worker:
         worked = False
         for entry in list(self._running):
             generation, on_done = entry
-            progress = generation.step(self.wake)
+            progress = self._step(generation)
             worked = worked or progress is Progress.WORKED
             if progress is Progress.DONE:
                 self._running.remove(entry)
                 on_done()
         if not worked:
             self._sleep()
+
+    def _step(self, generation: Generation) -> Progress:
+        try:
+            return generation.step(self.wake)
+        except Exception as error:  # noqa: BLE001 - a dead thread would leave every reader waiting
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            kind = type(error).__name__
+            _log.critical("generation crashed error=%s at=%s:%s", kind, place.name, place.lineno)
+            generation.abandon(Crashed("the answer ended by a fault of this program"))
+            return Progress.DONE
 
     def _sleep(self) -> None:
         alarms = [g.wake_at_s for g, _ in self._running if g.wake_at_s is not None]
