@@ -1,4 +1,4 @@
-"""The running server: the service, health and reflection, and a drain that loses nothing.
+"""The running server: the service, health and reflection, and a drain.
 
 It wires the parts and knows none of their business: what is judged when is the verifier's, what
 arrives from whom the port's.
@@ -59,7 +59,11 @@ class Server:
         await self.stop()
 
     async def drain(self, grace_s: float) -> None:
-        """Tell load balancers and devices to go elsewhere; after the grace period end all calls."""
+        """Send load balancers and devices elsewhere at once, answers being written too.
+
+        A device resumes them on another replica, or here after a restart. Calls that do not end
+        by themselves are ended after the grace period.
+        """
         _LOG.info("event=draining grace_s=%g", grace_s)
         await self._health.enter_graceful_shutdown()
         await self._service.drain(grace_s)

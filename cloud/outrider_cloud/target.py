@@ -37,6 +37,8 @@ def load_target(name: str, *, device: str = "cpu", dtype: torch.dtype | None = N
     Raises TargetError for what is not there, not readable or not supported.
     """
     local = Path(name).is_dir()
+    if not local and name.startswith(("/", "./", "../", "~")):
+        raise TargetError(f"there is no folder {name}")
     if dtype is None:
         dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
