@@ -234,9 +234,8 @@ class Speculation:
         left = not stays and bool(tree.children[tree.pointer])
         self._tempo.compared(hits=tree.depths[tree.pointer] - depth, misses=int(left))
         if stays:
-            ahead = self._tree.ahead
-            first = ahead[0] if ahead else len(self._tree) + 1
-            self._unsent = [n for n in self._unsent if n >= first and n in ahead]
+            ahead = frozenset(self._tree.ahead)
+            self._unsent = [n for n in self._unsent if n in ahead]
             while self._holds and self._tree.position(self._holds[0]) < len(self.log):
                 self._holds.popleft()
         else:
