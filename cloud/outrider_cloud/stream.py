@@ -20,6 +20,7 @@ from outrider_protos.words import CloudWord
 
 MAX_UNHEARD_WORDS = 256
 MAX_UNHEARD_BYTES = MAX_MESSAGE_BYTES
+_LAST_WRITE_S = 10.0
 MAX_UNREAD_WORDS = 256
 
 # Each word counts as this much at least, so that one account of bytes bounds the words as well.
@@ -56,6 +57,8 @@ class DecodeStream:
             # The tasks end by themselves once the call has. Cancelling a task inside a gRPC
             # operation would free memory that the core still writes to.
             self._finish(None)
+            # Nor can a status be sent while a write waits for the device to read.
+            await asyncio.wait(tasks[1:], timeout=_LAST_WRITE_S)
 
     # The worker's outlet.
 
