@@ -32,6 +32,8 @@ def load(config: ServeConfig) -> tuple[TransformersEngine, outrider_pb2.Descript
     model = target.model.config
     facts = tokenizer_facts(tokenizer, {"bos": model.bos_token_id, "eos": model.eos_token_id})
     description = describe(_public_name(name), tokenizer, facts, engine.limits)
+    del target, model  # so that packing the weights can free the plain ones layer by layer
+    engine.warm()
     _LOG.info(
         "event=loaded target=%s device=%s kv_tokens=%d context_tokens=%d",
         description.target_id,

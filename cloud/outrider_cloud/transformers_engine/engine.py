@@ -20,6 +20,7 @@ from outrider_cloud.engine import EngineLimits, Verdict, Work
 from outrider_cloud.errors import EngineError
 from outrider_cloud.target import Target
 from outrider_cloud.transformers_engine import attention, tree
+from outrider_cloud.transformers_engine.packed_linear import pack_linears
 from outrider_cloud.transformers_engine.paged_kernel import paged_kernel_works
 from outrider_cloud.transformers_engine.pages import Pages
 from outrider_cloud.transformers_engine.plan import Plan, make_plan
@@ -69,6 +70,11 @@ class TransformersEngine:
             raise EngineError("the memory does not hold the KV pool") from error
         self._pages = Pages(pages, page_tokens)
         self._held: dict[int, _Held] = {}
+
+    def warm(self) -> None:
+        """One forward that nobody waits for: the first one packs weights and builds kernels."""
+        self.forward([Work(session=0, past=0, prefix=(0,))])
+        self.release(0)
 
     def forward(self, batch: Sequence[Work]) -> list[Verdict | None]:
         """See `Engine.forward`. After an EngineError the `past` tokens of each work stand."""
@@ -144,6 +150,7 @@ def _twin(target: Target) -> PreTrainedModel:
     weights = chain(target.model.parameters(), target.model.buffers())
     model = copy.deepcopy(target.model, {id(weight): weight for weight in weights})
     model.set_attn_implementation(attention.NAME)
+    pack_linears(model)
     return model
 
 
