@@ -29,10 +29,9 @@ def load(config: ServeConfig) -> tuple[TransformersEngine, outrider_pb2.Descript
     tokenizer = load_tokenizer(name)
     target = load_target(name, device=config.device)
     engine = TransformersEngine(target, pages=_pages(config), threads=config.threads)
-    model = target.model.config
-    facts = tokenizer_facts(tokenizer, {"bos": model.bos_token_id, "eos": model.eos_token_id})
+    facts = tokenizer_facts(tokenizer)
     description = describe(_public_name(name), tokenizer, facts, engine.limits)
-    del target, model  # so that packing the weights can free the plain ones layer by layer
+    del target  # so that packing the weights can free the plain ones layer by layer
     engine.warm()
     _LOG.info(
         "event=loaded target=%s device=%s kv_tokens=%d context_tokens=%d",

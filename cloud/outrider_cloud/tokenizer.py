@@ -14,8 +14,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from outrider_cloud.errors import TargetError
 from outrider_protos.fingerprint import TokenizerFacts
 
-_SPECIAL = ("bos", "eos")  # what both a tokenizer folder and a GGUF file name
-
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Of a folder or a hub id, without running code from there. Raises TargetError."""
@@ -28,23 +26,18 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def tokenizer_facts(
-    tokenizer: PreTrainedTokenizerFast, defaults: Mapping[str, int | None]
-) -> TokenizerFacts:
-    """`defaults` are the special ids the model names, for those its tokenizer does not."""
+def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> TokenizerFacts:
+    """Raises TargetError for a kind that no GGUF file can have."""
     description = json.loads(tokenizer.backend_tokenizer.to_str())
     model = description["model"]
     texts = {number: text for text, number in _vocabulary(model)}
     texts.update((token["id"], token["content"]) for token in description["added_tokens"])
     kind = _kind(model)
-    special = {name: getattr(tokenizer, f"{name}_token_id") for name in _SPECIAL}
-    special = {name: defaults.get(name) if id_ is None else id_ for name, id_ in special.items()}
     return TokenizerFacts(
         kind=kind,
         tokens=tuple(texts.get(number) for number in range(max(texts) + 1)),
         # GGUF keeps scores instead of merges where pieces come from SentencePiece.
         merges=tuple(map(_merge, model["merges"])) if kind == "bpe" else (),
-        special={name: id_ for name, id_ in special.items() if id_ is not None},
     )
 
 

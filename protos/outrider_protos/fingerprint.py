@@ -1,11 +1,12 @@
 """The fingerprint of a tokenizer: equal exactly if both sides mean the same text by the same ids.
 
-It hashes what decides over tokens: kind, the text of every id, the merges in their order, the
-special ids. Pre-tokenizers and normalisers cannot be compared across formats; `probe_texts` are
-strings whose ids both sides compare instead. Where the facts are read from is not known here.
+It hashes what decides over tokens: kind, the text of every id, the merges in their order. Which ids
+begin and end a text is left out: that is a habit of one model, not of the vocabulary.
+Pre-tokenizers and normalisers cannot be compared across formats; `probe_texts` are strings whose
+ids both sides compare instead. Where the facts are read from is not known here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -21,7 +22,6 @@ class TokenizerFacts:
     kind: str  # "bpe" or "spm"
     tokens: tuple[str | None, ...]  # by id, as stored: pieces, not decoded text
     merges: tuple[str, ...] = ()  # "a b", in order; none for spm
-    special: Mapping[str, int]  # "bos", "eos", ... where they exist
 
 
 def real_tokens(tokens: tuple[str | None, ...]) -> tuple[str | None, ...]:
@@ -71,8 +71,6 @@ def _canonical(facts: TokenizerFacts) -> Iterator[bytes]:
     yield _number(len(facts.merges))
     for merge in facts.merges:
         yield _sized(merge)
-    for name, token in sorted(facts.special.items()):
-        yield _sized(name) + _number(token)
 
 
 def _sized(text: str) -> bytes:

@@ -17,12 +17,11 @@ from tests.simulators.target_folder import TEMPLATE, make_target_folder, tiny_to
 LIMITS = EngineLimits(
     pages=10, page_tokens=4, context_tokens=64, vocab_size=300, end_ids=frozenset({1, 5})
 )
-MODEL_IDS = {"bos": 7, "eos": None}
 
 
 def test_the_description_holds_the_tokenizer_and_the_limits() -> None:
     tokenizer = tiny_tokenizer()
-    facts = tokenizer_facts(tokenizer, {})
+    facts = tokenizer_facts(tokenizer)
     told = describe("tiny", tokenizer, facts, LIMITS)
     assert told.target_id == "tiny"
     assert told.tokenizer_fingerprint == fingerprint(facts)
@@ -34,31 +33,32 @@ def test_the_description_holds_the_tokenizer_and_the_limits() -> None:
 
 def test_a_context_never_exceeds_all_the_kv_there_is() -> None:
     tokenizer = tiny_tokenizer()
-    told = describe("tiny", tokenizer, tokenizer_facts(tokenizer, {}), LIMITS)
+    told = describe("tiny", tokenizer, tokenizer_facts(tokenizer), LIMITS)
     assert told.max_context_tokens == 40
 
 
 def test_probes_are_the_tokenizers_own_ids_without_a_beginning() -> None:
     tokenizer = tiny_tokenizer()
-    told = describe("tiny", tokenizer, tokenizer_facts(tokenizer, {}), LIMITS)
+    told = describe("tiny", tokenizer, tokenizer_facts(tokenizer), LIMITS)
     assert [probe.text for probe in told.probes] == list(probe_texts())
     assert all(tokenizer.decode(probe.ids) == probe.text for probe in told.probes)
 
 
 def test_facts_are_what_the_folder_stores() -> None:
     tokenizer = tiny_tokenizer()
-    facts = tokenizer_facts(tokenizer, {})
+    facts = tokenizer_facts(tokenizer)
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
     assert facts.kind == "bpe"
     assert facts.tokens[:2] == ("<|begin|>", "<|end|>")
     assert facts.tokens == tuple(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
     assert facts.merges == tuple(" ".join(pair) for pair in stored["model"]["merges"])
-    assert facts.special == {"bos": 0, "eos": 1}
 
 
-def test_special_ids_that_only_the_model_names_count() -> None:
-    bare = PreTrainedTokenizerFast(tokenizer_object=tiny_tokenizer().backend_tokenizer)
-    assert tokenizer_facts(bare, MODEL_IDS).special == {"bos": 7}
+def test_a_model_that_ends_its_texts_otherwise_speaks_the_same_vocabulary() -> None:
+    other = PreTrainedTokenizerFast(
+        tokenizer_object=tiny_tokenizer().backend_tokenizer, eos_token="<|begin|>"
+    )
+    assert fingerprint(tokenizer_facts(other)) == fingerprint(tokenizer_facts(tiny_tokenizer()))
 
 
 def test_pieces_with_bytes_of_their_own_have_no_merges() -> None:
@@ -67,26 +67,26 @@ def test_pieces_with_bytes_of_their_own_have_no_merges() -> None:
         merges=[("▁", "a")],
         byte_fallback=True,
     )
-    facts = tokenizer_facts(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model)), {})
+    facts = tokenizer_facts(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model)))
     assert (facts.kind, facts.merges) == ("spm", ())
     assert facts.tokens == ("<unk>", "<0x41>", "▁", "a", "▁a")
 
 
 def test_ids_without_a_text_stay_empty() -> None:
     model = models.BPE(vocab={"a": 0, "b": 3}, merges=[])
-    facts = tokenizer_facts(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model)), {})
+    facts = tokenizer_facts(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model)))
     assert facts.tokens == ("a", None, None, "b")
 
 
 def test_a_kind_of_tokenizer_that_gguf_lacks_is_refused() -> None:
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0})))
     with pytest.raises(TargetError, match="WordLevel"):
-        tokenizer_facts(words, {})
+        tokenizer_facts(words)
 
 
 def test_a_folder_gives_back_its_tokenizer(tmp_path: Path) -> None:
     loaded = load_tokenizer(str(make_target_folder(tmp_path / "tiny")))
-    assert tokenizer_facts(loaded, {}) == tokenizer_facts(tiny_tokenizer(), {})
+    assert tokenizer_facts(loaded) == tokenizer_facts(tiny_tokenizer())
 
 
 def test_a_folder_without_a_tokenizer_is_refused_by_name(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ _SCALARS: Final[Mapping[int, str]] = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 _KINDS: Final = {"gpt2": "bpe", "llama": "spm"}
-_SPECIAL: Final = ("bos", "eos")  # what both a GGUF file and a tokenizer folder name
 _BLOCKS: Final = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
@@ -73,12 +72,10 @@ class GgufHeader:
         kind, tokens = self.text("tokenizer.ggml.model"), self.texts("tokenizer.ggml.tokens")
         if kind is None or not tokens:
             raise BadModelFile(self.name, "has no tokenizer")
-        special = {name: self.number(f"tokenizer.ggml.{name}_token_id") for name in _SPECIAL}
         return TokenizerFacts(
             kind=_KINDS.get(kind, kind),
             tokens=tokens,
             merges=self.texts("tokenizer.ggml.merges"),
-            special={name: token for name, token in special.items() if token is not None},
         )
 
     def _array(self, key: str) -> Sequence[Scalar]:

@@ -35,7 +35,6 @@ def test_a_header_says_what_the_file_holds(tiny_path: Path) -> None:
     assert facts.kind == "bpe"
     assert list(facts.tokens) == tokens_of(TinyModel())[0]
     assert facts.merges == MERGES
-    assert facts.special == {"bos": 0, "eos": 1}
 
 
 def test_padding_of_the_vocabulary_does_not_change_the_fingerprint(tmp_path: Path) -> None:
