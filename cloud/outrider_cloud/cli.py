@@ -46,7 +46,7 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     max_streams: Annotated[int | None, typer.Option(help="Devices at once.")] = None,
     max_sessions: Annotated[int | None, typer.Option(help="Token logs remembered.")] = None,
     drain_grace_s: Annotated[
-        float | None, typer.Option(help="Seconds from sending devices away to ending streams.")
+        float | None, typer.Option(help="Seconds that answers being written have to end.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings from a TOML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Announce as JSON.")] = False,

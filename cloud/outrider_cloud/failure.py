@@ -18,11 +18,9 @@ from outrider_cloud.errors import (
     UnauthenticatedError,
 )
 from outrider_cloud.log import place
-from outrider_protos.errors import MalformedMessage, UnsupportedVersion
+from outrider_protos.errors import RETRY_AFTER_KEY, MalformedMessage, UnsupportedVersion
 
 _LOG = logging.getLogger(__name__)
-
-RETRY_AFTER_KEY = "retry-after-ms"  # trailing metadata, where trying again later makes sense
 
 # The first entry that fits counts, so the narrower types come first.
 _CATALOGUE: tuple[tuple[type[Exception], StatusCode], ...] = (

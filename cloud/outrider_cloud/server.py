@@ -59,10 +59,10 @@ class Server:
         await self.stop()
 
     async def drain(self, grace_s: float) -> None:
-        """Send load balancers and devices elsewhere at once, answers being written too.
+        """Send load balancers and new answers elsewhere at once, those being written after a while.
 
-        A device resumes them on another replica, or here after a restart. Calls that do not end
-        by themselves are ended after the grace period.
+        A device resumes what the grace period did not suffice for on another replica, or here after
+        a restart.
         """
         _LOG.info("event=draining grace_s=%g", grace_s)
         await self._health.enter_graceful_shutdown()

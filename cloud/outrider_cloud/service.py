@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
+from contextlib import suppress
 
 from grpc import StatusCode
 
@@ -16,6 +17,7 @@ from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
 
 _LOG = logging.getLogger(__name__)
 
+_FAREWELL_S = 1.0  # for a last word to reach those who were told to go
 _RETRY_AFTER_MS = 2_000  # another replica takes over at once, a restart takes a while
 
 
@@ -65,15 +67,24 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
                 self._empty.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new streams, tell the others to go, and see them off within the grace period."""
+        """Take no new streams, and see off those that are here.
+
+        Answers being written have the grace period to end, then they are sent elsewhere too.
+        """
         self._draining = True
         reason = DrainingError(_RETRY_AFTER_MS)
-        self._worker.drain(reason)
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._empty.wait()
-        except TimeoutError:
+        self._worker.drain(reason, at_once=False)
+        if await self._emptied(grace_s):
+            return
+        self._worker.drain(reason, at_once=True)
+        if not await self._emptied(_FAREWELL_S):
             self.end_streams(reason)
+
+    async def _emptied(self, timeout_s: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        return not self._streams
 
     def end_streams(self, error: Exception) -> None:
         """Where the worker cannot: it is dead, or busy beyond all patience."""

@@ -101,6 +101,10 @@ class _Stream:
     opened: bool = False  # ever; without a session since, words are ignored until Open
     superseded: bool = False  # words are ignored for good
 
+    @property
+    def answering(self) -> bool:
+        return self.session is not None and self.session.phase is not Phase.IDLE
+
 
 class Verifier:
     """See the module."""
@@ -212,10 +216,14 @@ class Verifier:
                 says.append(self._send_away(session.stream, self._streams[session.stream]))
         return says
 
-    def drain(self) -> list[Say]:
-        """Send everybody away, now and from now on."""
+    def drain(self, *, at_once: bool) -> list[Say]:
+        """From now on send away who comes; of those here, who waits for no answer, or everybody."""
         self._draining = True
-        return [self._send_away(stream, line) for stream, line in self._streams.items()]
+        return [
+            self._send_away(stream, line)
+            for stream, line in self._streams.items()
+            if at_once or not line.answering
+        ]
 
     def _open(self, stream: int, line: _Stream, word: Open, now_s: float) -> list[Say]:
         check_open(word, self._limits)

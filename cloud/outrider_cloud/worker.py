@@ -66,9 +66,9 @@ class Worker:
         """The stream is gone; one that has already ended, or never connected, is fine."""
         self._inbox.put(partial(self._disconnect, stream))
 
-    def drain(self, reason: Exception) -> None:
-        """Tell every stream to go elsewhere, then end it."""
-        self._inbox.put(partial(self._drain, reason))
+    def drain(self, reason: Exception, *, at_once: bool) -> None:
+        """Tell streams to go elsewhere, then end them: `at_once` also those with an answer."""
+        self._inbox.put(partial(self._drain, reason, at_once=at_once))
 
     async def stop(self, timeout_s: float) -> None:
         """End the thread after its current turn; one stuck in a forward is left behind, unheard."""
@@ -160,9 +160,10 @@ class Worker:
         if self._outlets.pop(stream, None) is not None:
             self._verifier.disconnect(stream, time.monotonic())
 
-    def _drain(self, reason: Exception) -> None:
-        self._tell(self._verifier.drain())
-        self._outgoing += [partial(outlet.end, reason) for outlet in self._outlets.values()]
+    def _drain(self, reason: Exception, *, at_once: bool) -> None:
+        says = self._verifier.drain(at_once=at_once)
+        self._tell(says)
+        self._outgoing += [partial(self._outlets[say.stream].end, reason) for say in says]
 
     def _tell(self, says: Sequence[Say]) -> None:
         for say in says:

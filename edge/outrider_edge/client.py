@@ -5,6 +5,7 @@ is enforced here, and every gRPC failure becomes one of our errors here, once.
 """
 
 import asyncio
+import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
@@ -25,7 +26,7 @@ from outrider_edge.errors import (
 )
 from outrider_edge.ledger import Meter
 from outrider_protos.codec import decode_cloud, encode_device
-from outrider_protos.errors import MalformedMessage
+from outrider_protos.errors import RETRY_AFTER_KEY, MalformedMessage
 from outrider_protos.limits import MAX_MESSAGE_BYTES
 from outrider_protos.v1 import outrider_pb2 as pb
 from outrider_protos.words import CloudWord, DeviceWord
@@ -50,6 +51,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
+_WHOLE_MS = re.compile("[0-9]{1,9}")
 _T = TypeVar("_T")
 
 
@@ -273,7 +275,16 @@ def _converted(error: grpc.aio.AioRpcError, target: str) -> EdgeError:
     """Our error for a failed call: try again later, or not at all."""
     code = error.code()
     if code in _TRANSIENT:
-        return CloudUnavailable(f"no cloud at {target} ({code.name.lower()})")
+        text = f"no cloud at {target} ({code.name.lower()})"
+        return CloudUnavailable(text, _retry_after_s(error.trailing_metadata()))
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return CloudRefused(f"the cloud at {target} does not accept the token")
     return CloudRefused(f"the cloud at {target} refuses: {error.details() or code.name.lower()}")
+
+
+def _retry_after_s(metadata: grpc.aio.Metadata | None) -> float | None:
+    """When the cloud asks to be called again, if it says so in a number."""
+    for key, value in metadata or ():
+        if key == RETRY_AFTER_KEY and isinstance(value, str) and _WHOLE_MS.fullmatch(value):
+            return int(value) / 1000
+    return None

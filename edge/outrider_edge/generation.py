@@ -170,11 +170,12 @@ class Generation:
             return
         if self._lost_at_s is None:
             self._lost_at_s = now_s
-        if now_s - self._lost_at_s >= self._endurance.resume_s:
-            raise error
+        resume_s = self._endurance.resume_s
+        if now_s - self._lost_at_s >= resume_s:
+            raise CloudUnavailable(f"{error}, for {resume_s:g} s: the answer is not complete")
         pause = self._retry_s
         if isinstance(error, CloudUnavailable) and error.retry_after_s is not None:
-            pause = error.retry_after_s
+            pause = min(error.retry_after_s, self._endurance.longest_retry_s)
         self.wake_at_s = now_s + pause
         self._retry_s = min(2 * self._retry_s, self._endurance.longest_retry_s)
 

@@ -4,6 +4,11 @@ The text of every error here may be shown to the peer or to a person: it names f
 never tokens, ids, paths of the other side or values that could be secret.
 """
 
+from typing import Final
+
+# Trailing metadata of a failed call that may be tried again.
+RETRY_AFTER_KEY: Final = "retry-after-ms"
+
 
 class ProtocolError(Exception):
     """Root of the tree."""

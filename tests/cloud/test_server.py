@@ -12,10 +12,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from outrider_cloud.config import ServeConfig
 from outrider_cloud.errors import ConfigError
-from outrider_cloud.failure import RETRY_AFTER_KEY
 from outrider_cloud.port import bind
+from outrider_protos.errors import RETRY_AFTER_KEY
 from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
-from outrider_protos.words import GoAway
+from outrider_protos.words import Finish, GoAway
 from tests.simulators.serving import (
     DESCRIPTION,
     LOCAL,
@@ -144,12 +144,29 @@ def test_draining_says_go_away_then_unavailable_and_health_turns() -> None:
                 health_pb2.HealthCheckRequest(service="outrider.v1.Verifier"), timeout=WAIT_S
             )
             assert (await watch.read()).status == SERVING
-            drained = asyncio.create_task(cloud.server.drain(WAIT_S))
+            drained = asyncio.create_task(cloud.server.drain(0.2))
             assert (await watch.read()).status == NOT_SERVING
             word = await stream.hear_next(GoAway)
             assert word.retry_after_ms > 0
             assert await stream.failure() == GOING_DOWN
             assert RETRY_AFTER_KEY in dict(await stream.call.trailing_metadata())
+            await asyncio.wait_for(drained, WAIT_S / 2)
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_is_being_written_ends_within_the_grace_period() -> None:
+    async def scene() -> None:
+        target = HeldTarget()
+        async with running_cloud(target) as cloud:
+            stream = cloud.stream()
+            await stream.begin(patience_ms=0.0, run_ahead=100)
+            assert await asyncio.to_thread(target.busy.wait, WAIT_S)
+            drained = asyncio.create_task(cloud.server.drain(10 * WAIT_S))
+            assert await cloud.stream().failure() == GOING_DOWN
+            target.go.set()
+            await stream.hear_next(Finish)
+            await stream.call.done_writing()
             await asyncio.wait_for(drained, WAIT_S / 2)
 
     asyncio.run(scene())
@@ -179,6 +196,7 @@ def test_a_draining_server_takes_no_new_stream() -> None:
             assert await asyncio.to_thread(target.busy.wait, WAIT_S)
             drained = asyncio.create_task(cloud.server.drain(10 * WAIT_S))
             assert await asyncio.wait_for(cloud.stream().failure(), WAIT_S / 2) == GOING_DOWN
+            stream.call.cancel()
             target.go.set()
             await asyncio.wait_for(drained, WAIT_S / 2)
 

@@ -12,8 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from outrider_cloud.engine import Verdict, Work
-from outrider_cloud.failure import RETRY_AFTER_KEY
 from outrider_cloud.verifier import VerifierSettings
+from outrider_protos.errors import RETRY_AFTER_KEY
 from outrider_protos.limits import MAX_MESSAGE_BYTES
 from outrider_protos.v1 import outrider_pb2
 from outrider_protos.words import (

@@ -118,13 +118,27 @@ def test_words_that_come_after_the_end_are_ignored() -> None:
     assert not rim.turn()
 
 
-def test_draining_sends_everybody_away_and_keeps_sending() -> None:
+def test_draining_lets_answers_end_and_sends_everybody_else_away() -> None:
+    rim = Rim(settings=VerifierSettings(go_away_ms=250))
+    rim.join(1, replace(TERMS, patience_ms=0.0, run_ahead=9), PROMPT)
+    rim.connect(2)
+    rim.join(3, replace(TERMS, max_length=6), PROMPT)
+    rim.run()
+    rim.take(1)
+    told = {(say.stream, say.word) for say in rim.verifier.drain(at_once=False)}
+    assert told == {(2, GoAway(250)), (3, GoAway(250))}
+    rim.hear(1, Ack(14))
+    assert rim.turn()
+    assert isinstance(rim.take(1)[0], Commit)
+
+
+def test_draining_at_once_sends_everybody_away_and_keeps_sending() -> None:
     rim = Rim(settings=VerifierSettings(go_away_ms=250))
     rim.connect(1)
     rim.connect(2)
     rim.begin(1, replace(TERMS, patience_ms=0.0, run_ahead=9), PROMPT)
     rim.take(1)
-    told = {(say.stream, say.word) for say in rim.verifier.drain()}
+    told = {(say.stream, say.word) for say in rim.verifier.drain(at_once=True)}
     assert told == {(1, GoAway(250)), (2, GoAway(250))}
     assert not rim.turn()
     rim.hear(1, Ack(5), Propose(1, 5, 1, (1,)))
