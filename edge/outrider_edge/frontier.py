@@ -5,6 +5,9 @@ Pure arithmetic over measured points; where they come from is `calibrate`'s busi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_EQUAL: Final = 0.05  # calls a token that repeat themselves by chance differ by so much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,13 @@ def frontier(points: Iterable[Point]) -> list[Point]:
 
 
 def cheapest(points: Sequence[Point], max_disagreement: float) -> Point | None:
-    """The fewest calls within the allowance; None if no point keeps to it."""
-    allowed = [point for point in frontier(points) if point.disagreement <= max_disagreement]
-    return min(allowed, key=lambda point: point.calls_per_token, default=None)
+    """The fewest calls within the allowance; None if no point keeps to it.
+
+    When a draft goes on depends on when verdicts arrive, so equal thresholds do not make equally
+    many calls twice. Of points that are as good as equal the most careful one is chosen: the one
+    that is rolled back soonest, then the one that asks soonest.
+    """
+    allowed = [point for point in points if point.disagreement <= max_disagreement]
+    fewest = min((point.calls_per_token for point in allowed), default=0.0)
+    equal = [point for point in allowed if point.calls_per_token <= fewest * (1 + _EQUAL)]
+    return min(equal, key=lambda point: (point.rollback, -point.fallback), default=None)

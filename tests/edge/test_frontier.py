@@ -6,16 +6,35 @@ from hypothesis import strategies as st
 from outrider_edge.frontier import Point, cheapest, frontier
 
 SHARES = st.sampled_from([0.0, 0.01, 0.02, 0.05, 0.1, 0.3])
+
+
+def point(
+    *,
+    fallback: float,
+    rollback: float,
+    calls_per_token: float,
+    disagreement: float = 0.0,
+    bytes_per_token: float = 1.0,
+) -> Point:
+    return Point(
+        fallback=fallback,
+        rollback=rollback,
+        disagreement=disagreement,
+        accuracy=None,
+        calls_per_token=calls_per_token,
+        bytes_per_token=bytes_per_token,
+        tokens_per_s=1.0,
+    )
+
+
 POINTS = st.lists(
     st.builds(
-        Point,
+        point,
         fallback=SHARES,
         rollback=SHARES,
         disagreement=SHARES,
-        accuracy=st.none(),
         calls_per_token=SHARES,
         bytes_per_token=SHARES,
-        tokens_per_s=st.just(1.0),
     ),
     min_size=1,
     max_size=12,
@@ -46,4 +65,16 @@ def test_the_cheapest_keeps_to_the_allowance(points: list[Point], allowed: float
         assert not fitting
     else:
         assert chosen in fitting
-        assert chosen.calls_per_token == min(p.calls_per_token for p in fitting)
+        assert chosen.calls_per_token <= 1.05 * min(p.calls_per_token for p in fitting)
+
+
+@given(st.permutations(range(4)), st.lists(st.floats(1.0, 1.04), min_size=4, max_size=4))
+def test_noise_does_not_choose(order: list[int], noise: list[float]) -> None:
+    thresholds = [(0.3, 2.0), (0.5, 2.0), (0.9, 2.0), (0.9, 4.0)]
+    points = [
+        point(fallback=f, rollback=r, calls_per_token=0.1 * factor)
+        for (f, r), factor in zip(thresholds, noise, strict=True)
+    ]
+    chosen = cheapest([points[n] for n in order], 0.05)
+    assert chosen is not None
+    assert (chosen.fallback, chosen.rollback) == (0.9, 2.0)
