@@ -2,10 +2,12 @@
 
     python -m bench.bare answer --target FOLDER --texts TEXTS.json --limit 128
     python -m bench.bare target --target FOLDER --replays REPLAYS.json --seconds 5
+    python -m bench.bare engine --target FOLDER --replays REPLAYS.json --seconds 5
     python -m bench.bare draft --draft FILE.gguf --replays REPLAYS.json --seconds 5
 
-What is timed says "ready" when its model is loaded and waits for a line on standard input, so that
-both sides can be timed at once or one by one. Results are one line of JSON. `bare_pair` drives it.
+`engine` alone is ours: the same target in our engine, to compare. What is timed says "ready" when
+its model is loaded and waits for a line on standard input, so that both sides can be timed at once
+or one by one. Results are one line of JSON. `bare_pair` drives it.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from transformers import AutoTokenizer
 
 from bench.bare_draft import BareDraft
 from bench.bare_target import BareTarget
+from bench.engine_target import EngineTarget
 from bench.replay import Replay, read_replays
 
 ROWS = (1, 2, 3, 5, 9, 17)  # fed at once: the log's last token and 0 to 16 nodes
@@ -69,7 +72,8 @@ def _answer(arguments: argparse.Namespace) -> object:
 
 
 def _time_target(arguments: argparse.Namespace) -> object:
-    target = BareTarget(arguments.target, arguments.dtype)
+    kind = EngineTarget if arguments.ours else BareTarget
+    target = kind(arguments.target, arguments.dtype)
     replays = read_replays(arguments.replays)
     _wait_for_start()
     return time_steps(
@@ -105,14 +109,16 @@ def main() -> None:
     answer.add_argument("--limit", type=int, required=True)
     answer.set_defaults(run=_answer)
     target = sides.add_parser("target")
-    target.set_defaults(run=_time_target)
+    target.set_defaults(run=_time_target, ours=False)
+    engine = sides.add_parser("engine")
+    engine.set_defaults(run=_time_target, ours=True)
     draft = sides.add_parser("draft")
     draft.add_argument("--draft", type=Path, required=True)
     draft.set_defaults(run=_time_draft)
-    for side in (answer, target):
+    for side in (answer, target, engine):
         side.add_argument("--target", type=Path, required=True)
         side.add_argument("--dtype", default="float32")
-    for side in (target, draft):
+    for side in (target, engine, draft):
         side.add_argument("--replays", type=Path, required=True)
         side.add_argument("--seconds", type=float, required=True)
     arguments = parser.parse_args()

@@ -39,6 +39,7 @@ class Bare:
     """What the bare loops took, and where the draft agrees."""
 
     target: StepTimes
+    engine: StepTimes  # the target in our engine
     draft: StepTimes
     answers: tuple[Answer, ...]
 
@@ -46,12 +47,17 @@ class Bare:
         """With a link of this round-trip time between the two."""
         return Machine(draft=self.draft, target=self.target, rtt_s=rtt_s)
 
+    def own_machine(self, rtt_s: float) -> Machine:
+        """The same with our engine at the far end."""
+        return Machine(draft=self.draft, target=self.engine, rtt_s=rtt_s)
+
     @classmethod
     def mean(cls, one: "Bare", other: "Bare") -> "Bare":
         """Of two measurements of the same answers."""
         pairs = zip(one.answers, other.answers, strict=True)
         return cls(
             target=one.target.mean(other.target),
+            engine=one.engine.mean(other.engine),
             draft=one.draft.mean(other.draft),
             answers=tuple(first.mean(second) for first, second in pairs),
         )
@@ -77,7 +83,7 @@ class BarePair:
         return read_replays(self._replays)
 
     def measure(self, seconds: float, *, together: bool, target: Path | None = None) -> Bare:
-        """Time both sides for so long, at once or one after the other.
+        """Time both sides for so long, at once or one after the other, then our engine by itself.
 
         `target` may be a padded one, whose answers are the same. Raises RuntimeError when a side
         fails.
@@ -92,14 +98,21 @@ class BarePair:
         ):
             sides = (target_side, draft_side)
             for side in sides:
-                if side.stdout is None or side.stdout.readline() != "ready\n":
-                    raise RuntimeError("a bare loop did not start")
+                _await_ready(side)
             measured = _go(sides) if together else [_go([side])[0] for side in sides]
+        with self._start(self._places.cloud, ["engine", *cloud[1:]]) as engine_side:
+            _await_ready(engine_side)
+            measured += _go([engine_side])
         return _read(*measured)
 
     @staticmethod
     def _start(place: Place, arguments: Sequence[str]) -> subprocess.Popen[str]:
         return place.start([sys.executable, "-m", "bench.bare", *arguments])
+
+
+def _await_ready(side: subprocess.Popen[str]) -> None:
+    if side.stdout is None or side.stdout.readline() != "ready\n":
+        raise RuntimeError("a bare loop did not start")
 
 
 def _go(sides: Sequence[subprocess.Popen[str]]) -> list[str]:
@@ -118,11 +131,12 @@ def _finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def _read(target_line: str, draft_line: str) -> Bare:
-    target, draft = json.loads(target_line), json.loads(draft_line)
+def _read(*lines: str) -> Bare:
+    target, draft, engine = map(json.loads, lines)
     prefills = zip(target["prefill_s"], draft["prefill_s"], draft["agrees"], strict=True)
     return Bare(
         target=_step_times(target["step_s"]),
+        engine=_step_times(engine["step_s"]),
         draft=_step_times(draft["step_s"]),
         answers=tuple(
             Answer(agrees=tuple(agrees), target_prefill_s=cloud_s, draft_prefill_s=device_s)

@@ -35,6 +35,7 @@ class Plans:
 
     product: Plan
     ideal: Plan
+    own: Plan  # the same for our engine's steps
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,8 +68,15 @@ class HeatResult:
 
     def ideal(self, link: Link, variant: Variant) -> Outcome:
         """What this variant would take at best, had the software no cost."""
+        plans = self.results[link][variant].plans
         machine = self.bare.machine(link.measured_s)
-        return _ideal(machine, self.bare, variant, self.results[link][variant].plans)
+        return _ideal(machine, self.bare, variant, plans.ideal if plans else None)
+
+    def own_ideal(self, link: Link, variant: Variant) -> Outcome:
+        """The same with the steps of our engine: what is missing there, its surroundings cost."""
+        plans = self.results[link][variant].plans
+        machine = self.bare.own_machine(link.measured_s)
+        return _ideal(machine, self.bare, variant, plans.own if plans else None)
 
 
 class Heat:
@@ -84,9 +92,12 @@ class Heat:
         expected_s = 0.0
         for link in self._tracks:
             machine = bare.machine(link.measured_s)
-            chosen = _plans(machine, bare)
+            chosen = _plans(machine, bare.own_machine(link.measured_s), bare)
             self.results[link] = {variant: Result(plans=plans) for variant, plans in chosen.items()}
-            outcomes = (_ideal(machine, bare, variant, plans) for variant, plans in chosen.items())
+            outcomes = (
+                _ideal(machine, bare, variant, plans.ideal if plans else None)
+                for variant, plans in chosen.items()
+            )
             expected_s += sum(outcome.seconds for outcome in outcomes)
         return _OVERHEAD * expected_s
 
@@ -123,26 +134,26 @@ def repeats_within(budget_s: float, one_s: float) -> int:
     return max(1, min(_MOST_REPEATS, int(budget_s / one_s)))
 
 
-def _ideal(machine: Machine, bare: Bare, variant: Variant, plans: Plans | None) -> Outcome:
+def _ideal(machine: Machine, bare: Bare, variant: Variant, plan: Plan | None) -> Outcome:
     """With a useless draft the ideal is to go on as if there were none."""
-    if plans is None or variant is Variant.USELESS:
+    if plan is None or variant is Variant.USELESS:
         return stream(machine, bare.answers)
-    return simulate_all(machine, bare.answers, plans.ideal)
+    return simulate_all(machine, bare.answers, plan)
 
 
-def _plans(machine: Machine, bare: Bare) -> dict[Variant, Plans | None]:
-    real = machine.slower(_SOFTWARE_S)
+def _plans(machine: Machine, own: Machine, bare: Bare) -> dict[Variant, Plans | None]:
+    real = own.slower(_SOFTWARE_S)
 
-    def both(find: Callable[[Machine], Choice]) -> Plans:
-        return Plans(product=find(real).plan, ideal=find(machine).plan)
+    def each(find: Callable[[Machine], Choice]) -> Plans:
+        return Plans(product=find(real).plan, ideal=find(machine).plan, own=find(own).plan)
 
-    zero = both(lambda given: best_pipeline(given, bare.answers, Patience.ZERO))
+    zero = each(lambda given: best_pipeline(given, bare.answers, Patience.ZERO))
     return {
         Variant.STREAM: None,
-        Variant.INFINITE: both(lambda given: best_pipeline(given, bare.answers, Patience.INFINITE)),
+        Variant.INFINITE: each(lambda given: best_pipeline(given, bare.answers, Patience.INFINITE)),
         Variant.ZERO: zero,
         Variant.USELESS: zero,
-        Variant.ROUNDS: both(lambda given: best_rounds(given, bare.answers)),
+        Variant.ROUNDS: each(lambda given: best_rounds(given, bare.answers)),
     }
 
 

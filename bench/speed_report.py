@@ -23,6 +23,7 @@ class Point:
     variant: Variant
     over_stream: Ratio
     of_ideal: Ratio
+    of_own_ideal: Ratio
     ideal_over_stream: float
     over_rounds: Ratio
 
@@ -47,6 +48,7 @@ def _point(heat: HeatResult, link: Link, variant: Variant) -> Point:
         variant=variant,
         over_stream=speedup(results[Variant.STREAM].samples, own),
         of_ideal=share_of(ideal.seconds, own),
+        of_own_ideal=share_of(heat.own_ideal(link, variant).seconds, own),
         ideal_over_stream=heat.ideal(link, Variant.STREAM).seconds / ideal.seconds,
         over_rounds=speedup(results[Variant.ROUNDS].samples, own),
     )
@@ -107,13 +109,15 @@ def write_heat(report: Report, heat: HeatResult) -> None:
         [
             ("target, both busy", *_steps(heat.bare.target)),
             ("target, alone", *_steps(heat.alone.target)),
+            ("target, our engine", *_steps(heat.bare.engine)),
             ("draft, both busy", *_steps(heat.bare.draft)),
             ("draft, alone", *_steps(heat.alone.draft)),
         ],
     )
     rows = [_row(point) for point in points([heat])]
     head = ("RTT ms", "in target steps", "variant", "span/window", "tokens/s", "over streaming")
-    report.table((*head, "ideal over streaming", "share of the ideal", "passes a token"), rows)
+    shares = ("ideal over streaming", "share of the ideal", "at our engine's steps")
+    report.table((*head, *shares, "passes a token"), rows)
 
 
 def _row(point: Point) -> tuple[str, ...]:
@@ -130,6 +134,7 @@ def _row(point: Point) -> tuple[str, ...]:
         str(point.over_stream),
         f"{point.ideal_over_stream:.2f}",
         str(point.of_ideal),
+        str(point.of_own_ideal),
         f"{result.passes_per_token:.2f}",
     )
 
