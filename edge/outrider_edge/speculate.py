@@ -245,7 +245,7 @@ class Speculation:
         self._publish()
 
     def _plant(self) -> None:
-        if self.request.patience_ms is not None:  # else every token waits for a proposal
+        if self.request.patience_ms is not None:
             self._rest.ended(self.tally.proposals, self.tally.by_draft)
         self._tree = DraftTree(self.log)
         self._begin = True
@@ -264,7 +264,7 @@ class Speculation:
 
     def job(self) -> Job | None:
         """What the draft should do now; None while it would only run too far ahead."""
-        if not self._drafting or self._rest.resting or self.finished is not None:
+        if not self._drafting or self._resting() or self.finished is not None:
             return None
         shape = self._policy.shape
         window = self._window()
@@ -277,6 +277,10 @@ class Speculation:
         leaves.sort(key=lambda n: -scores[n])
         chosen = tuple(self._tree.leaf(n) for n in leaves[: shape.branches])
         return Job(self.log if self._begin else None, self._tree.anchor(), chosen, self._detail)
+
+    def _resting(self) -> bool:
+        """Where the cloud waits for proposals a draft never rests."""
+        return self.request.patience_ms is not None and self._rest.resting
 
     def _may_expand(self, node: int, window: int) -> bool:
         child = self._tree.position(node) + 1

@@ -26,6 +26,7 @@ class Tempo:
 
     def __init__(self) -> None:
         self.barren = 0  # epochs in a row that brought nothing, see `rest`
+        self.rest_commits = 0  # to sit out
         self._acceptance = _FIRST_ACCEPTANCE
         self._draft_s: float | None = None  # per decode
         self._token_s: float | None = None  # per committed token

@@ -20,7 +20,7 @@ def rests(rest: Rest, gains: list[int]) -> list[int]:
 
 
 def test_a_useless_draft_rests_twice_as_long_each_time() -> None:
-    assert rests(Rest(Tempo()), [0] * 12) == [0, 0, 0, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+    assert rests(Rest(Tempo()), [0] * 12) == [0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 256]
 
 
 def test_a_useful_draft_never_rests() -> None:
@@ -31,8 +31,21 @@ def test_one_good_epoch_ends_the_rests() -> None:
     assert rests(Rest(Tempo()), [0] * 6 + [1] + [0] * 3)[6:] == [0, 0, 0, 0]
 
 
+def test_a_rest_goes_on_in_the_next_generation() -> None:
+    tempo = Tempo()
+    first = Rest(tempo)
+    for proposals in range(1, 6):
+        first.ended(proposals, 0)
+    first.committed()
+    second = Rest(tempo)
+    for left in (3, 2, 1):
+        assert second.resting, left
+        second.committed()
+    assert not second.resting
+
+
 def test_the_next_generation_of_a_useless_draft_tries_once() -> None:
     tempo = Tempo()
     rests(Rest(tempo), [0] * 12)
-    assert rests(Rest(tempo), [0, 0]) == [64, 64]
+    assert rests(Rest(tempo), [0, 0]) == [256, 256]
     assert rests(Rest(tempo), [1, 0]) == [0, 0]

@@ -8,6 +8,7 @@ from outrider_edge.events import Confirmed, Origin, RolledBack, Written
 from outrider_edge.policy import Fallback, Policy, Shape
 from outrider_edge.request import Request
 from outrider_edge.speculate import Speculation
+from outrider_edge.tempo import Tempo
 from outrider_protos.loghash import LogHash
 from outrider_protos.words import (
     Ack,
@@ -51,6 +52,15 @@ def opened(policy: Policy = PAIRS) -> Speculation:
     loop.hear(Opened(3), 0.0)
     loop.words()
     return loop
+
+
+def test_where_the_cloud_waits_for_proposals_a_resting_draft_writes() -> None:
+    tempo = Tempo()
+    tempo.rest_commits = 9
+    for patience_ms, drafts in ((None, True), (0.0, False)):
+        loop = Speculation(request(patience_ms=patience_ms), PAIRS, tempo=tempo)
+        loop.connected()
+        assert (loop.job() is not None) is drafts
 
 
 def write(loop: Speculation, *tokens: int, confidence: float = 0.9) -> None:
