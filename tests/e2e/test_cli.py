@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,24 +81,29 @@ def test_a_prompt_longer_than_the_targets_context_is_refused(outrider: Run) -> N
     assert "shorten the prompt" in done.stderr
 
 
-def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def running(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-m", "outrider_edge", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environ},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("mode", ["exact", "cloud", "big-little"])
 def test_ctrl_c_ends_an_answer_with_what_stands(environment: None, mode: str) -> None:
     hot = ("--temperature", "30", "--max-tokens", "900", "--seed", "1")
-    process = start("complete", "hello", "--mode", mode, *hot)
-    assert process.stdout is not None
-    first = process.stdout.read(10)
-    process.send_signal(signal.SIGINT)
-    rest, summary = process.communicate(timeout=30)
+    with running("complete", "hello", "--mode", mode, *hot) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(10)
+        process.send_signal(signal.SIGINT)
+        rest, summary = process.communicate(timeout=30)
     assert process.returncode == 130
     assert len(first) == 10
     assert rest.endswith("\n")
@@ -108,8 +114,10 @@ def test_ctrl_c_ends_an_answer_with_what_stands(environment: None, mode: str) ->
 
 def test_ctrl_c_ends_an_answer_while_the_cloud_is_away(environment: None, cloud: str) -> None:
     hot = ("--temperature", "30", "--max-tokens", "900", "--seed", "1")
-    with Relay(cloud) as relay:
-        process = start("complete", "hello", *hot, OUTRIDER_CLOUD=relay.address)
+    with (
+        Relay(cloud) as relay,
+        running("complete", "hello", *hot, OUTRIDER_CLOUD=relay.address) as process,
+    ):
         assert process.stdout is not None
         process.stdout.read(10)
         relay.cut()
