@@ -9,7 +9,7 @@ from transformers.utils import logging as transformers_logging
 from outrider_cloud.config import ServeConfig
 from outrider_cloud.describe import describe
 from outrider_cloud.shipped import resolve
-from outrider_cloud.target import load_target
+from outrider_cloud.target import check_place, load_target
 from outrider_cloud.tokenizer import load_tokenizer, tokenizer_facts
 from outrider_cloud.transformers_engine.engine import (
     CPU_PAGE_TOKENS,
@@ -26,6 +26,7 @@ def load(config: ServeConfig) -> tuple[TransformersEngine, outrider_pb2.Descript
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()
     name = resolve(config.target)
+    check_place(name, config.device)
     tokenizer = load_tokenizer(name)
     target = load_target(name, device=config.device)
     engine = TransformersEngine(target, pages=_pages(config), threads=config.threads)

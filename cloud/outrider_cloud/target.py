@@ -36,9 +36,8 @@ def load_target(name: str, *, device: str = "cpu", dtype: torch.dtype | None = N
 
     Raises TargetError for what is not there, not readable or not supported.
     """
+    check_place(name, device)
     local = Path(name).is_dir()
-    if not local and name.startswith(("/", "./", "../", "~")):
-        raise TargetError(f"there is no folder {name}")
     if dtype is None:
         dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
@@ -50,6 +49,14 @@ def load_target(name: str, *, device: str = "cpu", dtype: torch.dtype | None = N
         return make_target(model.to(device))
     except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         raise TargetError(f"the target {name!r} cannot be loaded: {error}") from error
+
+
+def check_place(name: str, device: str) -> None:
+    """Raises TargetError for a folder or a device that is not there."""
+    if not Path(name).is_dir() and name.startswith(("/", "./", "../", "~")):
+        raise TargetError(f"there is no folder {name}")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise TargetError("there is no CUDA device, or this torch was built without CUDA")
 
 
 def make_target(model: PreTrainedModel) -> Target:

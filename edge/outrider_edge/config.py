@@ -26,7 +26,7 @@ from outrider_edge.errors import BadSettings
 from outrider_edge.options import Mode, Options
 from outrider_edge.policy import Fallback, Shape, Signal
 from outrider_protos import settings
-from outrider_protos.limits import MAX_SEED
+from outrider_protos.limits import MAX_PATIENCE_MS, MAX_SEED, MIN_TEMPERATURE
 from outrider_protos.words import Distance, Rollback
 
 ENVIRONMENT_PREFIX = "OUTRIDER_"
@@ -56,6 +56,12 @@ def _patience(value: object) -> object:
     return None if value == "infinite" else value
 
 
+def _temperature(value: float) -> float:
+    if 0 < value < MIN_TEMPERATURE:
+        raise ValueError(f"is neither 0 nor at least {MIN_TEMPERATURE:g}")
+    return value
+
+
 def _strings(value: object) -> object:
     """The environment holds one string, not several."""
     return (value,) if isinstance(value, str) else value
@@ -70,6 +76,7 @@ def _host_port(text: str) -> str:
 
 ExpandedPath = Annotated[Path, AfterValidator(Path.expanduser)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+Milliseconds = Annotated[FiniteFloat, Field(ge=0, le=MAX_PATIENCE_MS)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
 
@@ -85,12 +92,12 @@ class DeviceConfig(BaseModel):
     token_file: ExpandedPath | None = None
     local_only: bool = False
     max_tokens: AtLeastOne = _DEFAULT.max_tokens
-    temperature: NotNegative = _DEFAULT.temperature
+    temperature: Annotated[NotNegative, AfterValidator(_temperature)] = _DEFAULT.temperature
     top_k: AtLeastOne | None = _DEFAULT.top_k
     top_p: Annotated[FiniteFloat, Field(gt=0, le=1)] | None = _DEFAULT.top_p
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = _DEFAULT.seed
     stop: Annotated[tuple[str, ...], BeforeValidator(_strings)] = _DEFAULT.stop
-    patience: Annotated[NotNegative | None, BeforeValidator(_patience)] = _DEFAULT.patience_ms
+    patience: Annotated[Milliseconds | None, BeforeValidator(_patience)] = _DEFAULT.patience_ms
     span: AtLeastOne | None = _DEFAULT.shape.span
     window: AtLeastOne | None = _DEFAULT.shape.window
     width: AtLeastOne = _DEFAULT.shape.width

@@ -10,7 +10,7 @@ from enum import Enum
 from outrider_edge.errors import BadSettings
 from outrider_edge.generation import Endurance
 from outrider_edge.policy import Fallback, Policy, Shape
-from outrider_protos.limits import MAX_RUN_AHEAD, MAX_SEED
+from outrider_protos.limits import MAX_PATIENCE_MS, MAX_RUN_AHEAD, MAX_SEED, MIN_TEMPERATURE
 from outrider_protos.words import Rollback, Sampling, Wants
 
 # Big-Little is about cost: what the draft is sure of is judged late and in one pass.
@@ -50,8 +50,9 @@ class Options:
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise BadSettings(f"max_tokens is {self.max_tokens}, not at least 1")
-        if not 0 <= self.temperature < float("inf"):
-            raise BadSettings(f"the temperature is {self.temperature}, not 0 or more")
+        if self.temperature != 0 and not MIN_TEMPERATURE <= self.temperature < float("inf"):
+            wanted = f"not 0 and not {MIN_TEMPERATURE:g} or more"
+            raise BadSettings(f"the temperature is {self.temperature}, {wanted}")
         if self.top_k is not None and self.top_k < 1:
             raise BadSettings(f"top_k is {self.top_k}, not at least 1")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -60,8 +61,8 @@ class Options:
             raise BadSettings("the seed does not fit 64 bits")
         if not 0 <= self.rollback.threshold < float("inf"):
             raise BadSettings(f"the rollback threshold is {self.rollback.threshold}, not 0 or more")
-        if self.patience_ms is not None and not 0 <= self.patience_ms < float("inf"):
-            raise BadSettings(f"the patience is {self.patience_ms} ms, not 0 or more")
+        if self.patience_ms is not None and not 0 <= self.patience_ms <= MAX_PATIENCE_MS:
+            raise BadSettings(f"the patience is {self.patience_ms} ms, not 0 to a day")
         if not 1 <= self.run_ahead <= MAX_RUN_AHEAD:
             raise BadSettings(f"run_ahead is {self.run_ahead}, not 1 to {MAX_RUN_AHEAD}")
 

@@ -31,10 +31,12 @@ def exactly(field: str, value: bytes, size: int) -> bytes:
     return value
 
 
-def amount(field: str, value: float) -> float:
-    """A finite number that is not negative."""
+def amount(field: str, value: float, most: float = math.inf) -> float:
+    """A finite number that is neither negative nor above `most`."""
     if not (math.isfinite(value) and value >= 0):
         raise MalformedMessage(f"{field} is not a finite number of at least 0")
+    if value > most:
+        raise MalformedMessage(f"{field} is above {most:.0f}")
     return value
 
 

@@ -18,6 +18,7 @@ from outrider_protos.limits import (
     MAX_APPEND_TOKENS,
     MAX_EPOCH_NODES,
     MAX_LOG_TOKENS,
+    MAX_PATIENCE_MS,
     MAX_PROPOSE_NODES,
     MAX_RUN_AHEAD,
     MAX_STOP_IDS,
@@ -246,7 +247,7 @@ def _open(message: pb.Open) -> Open:
         sampling=_sampling(message.sampling),
         rollback=_rollback(message.rollback) if message.HasField("rollback") else None,
         patience_ms=(
-            amount("open.patience_ms", message.patience_ms)
+            amount("open.patience_ms", message.patience_ms, MAX_PATIENCE_MS)
             if message.HasField("patience_ms")
             else None
         ),

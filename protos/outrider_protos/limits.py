@@ -16,5 +16,6 @@ MAX_EPOCH_NODES = 4096  # nodes an epoch's trie may grow to; then the device sta
 MAX_TOP_TOKENS = 64  # entries in one TopRow
 MAX_STOP_IDS = 64
 MAX_RUN_AHEAD = 4096
+MAX_PATIENCE_MS = 86_400_000.0  # a day; infinite patience is said otherwise
 MAX_SEED = (1 << 64) - 1
 MIN_TEMPERATURE = 1e-6  # the smallest above 0: nothing overflows in a score

@@ -116,6 +116,9 @@ def test_beyond_loopback_it_refuses_to_start_in_the_open(folder: Path) -> None:
         (("--target", "x", "--device", "abacus"), "--device"),
         (("--target", "x", "--listen", "nowhere"), "HOST:PORT"),
         (("--target", "x", "--max-streams", "0"), "--max-streams"),
+        (("--target", "x", "--threads", "99999999999"), "--threads"),
+        (("--target", "x", "--kv-tokens", "1"), "--kv-tokens"),
+        (("--target", "/no/such/folder"), "there is no folder /no/such/folder"),
         (("--target", "x", "--config", "no-such.toml"), "no-such.toml"),
     ],
 )

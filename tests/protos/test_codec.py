@@ -70,7 +70,7 @@ def opens(draw: st.DrawFn) -> Open:
         stop_ids=draw(_tuples(ids, 0, 5)),
         sampling=draw(samplings),
         rollback=draw(st.none() | rollbacks),
-        patience_ms=draw(st.none() | amounts),
+        patience_ms=draw(st.none() | st.floats(0, limits.MAX_PATIENCE_MS)),
         run_ahead=draw(st.integers(0, limits.MAX_RUN_AHEAD)),
         wants=draw(
             st.builds(Wants, choices=st.booleans(), logprobs=st.booleans(), timings=st.booleans())
@@ -229,6 +229,7 @@ def _commit(**fields: object) -> pb.CloudMessage:
         (_rollback(2, pb.DISTANCE_TOTAL_VARIATION), "rollback.threshold is above 1"),
         (_open(patience_ms=math.nan), "open.patience_ms"),
         (_open(patience_ms=-1), "open.patience_ms"),
+        (_open(patience_ms=1e13), "open.patience_ms is above 86400000"),
         (_open(run_ahead=limits.MAX_RUN_AHEAD + 1), "open.run_ahead is above 4096"),
         (_open(expected_tokens=limits.MAX_LOG_TOKENS + 1), "open.expected_tokens is above"),
         (_append(3, []), "append.tokens is empty"),

@@ -30,6 +30,12 @@ def test_a_saved_model_is_loaded_as_it_was(folder: Path) -> None:
     assert abs(Reference(target).rows(LOG) - expected).max() < 1e-6
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(TargetError, match="no CUDA device"):
+        load_target(str(folder), device="cuda")
+
+
 def test_another_type_can_be_asked_for(folder: Path) -> None:
     assert load_target(str(folder), dtype=torch.bfloat16).kv.dtype == torch.bfloat16
 
