@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from outrider_edge.errors import EdgeError
@@ -102,14 +103,15 @@ class Answer:
     def conclude(self, outcome: Outcome, traffic: Traffic, seconds: float) -> Result:
         """The generation ended, nothing more is delivered; readers learn of it by `finish`."""
         log_end = len(outcome.log)
-        tokens = outcome.log[self._start :] + outcome.tail
+        tokens = self._shown(outcome.log[self._start :] + outcome.tail)
         text = self._typist.text(self._start, log_end)[: self._cut_at]
         tail = "" if self._cut_at is not None else self._typist.text(log_end, self._typist.end)
+        unverified = 0 if self._cut_at is not None else len(outcome.tail)
         self._error = outcome.error
         self._result = Result(
             text=text + tail,
             unverified=tail if self._verified else text,
-            unverified_tokens=len(outcome.tail) if self._verified else len(tokens),
+            unverified_tokens=unverified if self._verified else len(tokens),
             reason=FinishReason.STOP_TOKEN if self._cut_at is not None else outcome.reason,
             sampling=self._sampling,
             prompt=outcome.log[: self._start],
@@ -124,6 +126,14 @@ class Answer:
         )
         return self._result
 
+    def _shown(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """Those whose text begins before a stop string does."""
+        cut_at, start = self._cut_at, self._start
+        if cut_at is None:
+            return tokens
+        beginnings = (len(self._typist.text(start, start + i)) for i in range(len(tokens)))
+        return tokens[: sum(begin < cut_at for begin in beginnings)]
+
     def finish(self) -> None:
         """Let the readers have the end."""
         with self._condition:
@@ -132,8 +142,8 @@ class Answer:
 
     def _notify_locked(self) -> None:
         self._condition.notify_all()
-        if self._listener is not None:
-            self._listener()
+        if (listener := self._listener) is not None:  # a reader may take it away meanwhile
+            listener()
 
     # ---- read by the caller
 
@@ -146,10 +156,14 @@ class Answer:
         """What an answer that failed came to; None while it is being written."""
         return self._result
 
-    def result(self) -> Result:
-        """Wait for the end. Raises the error that ended the answer; see `partial`."""
+    def wait(self) -> None:
+        """Until it has ended, one way or the other."""
         with self._condition:
             self._condition.wait_for(lambda: self._done)
+
+    def result(self) -> Result:
+        """Wait for the end. Raises the error that ended the answer; see `partial`."""
+        self.wait()
         return self._outcome()
 
     def _outcome(self) -> Result:
@@ -182,13 +196,16 @@ class Answer:
         """`events`, for an event loop."""
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         self._listener = lambda: _tell(loop, ready)
-        while True:
-            ready.clear()
-            while self._events:
-                yield self._events.popleft()
-            if self._done and not self._events:
-                break
-            await ready.wait()
+        try:
+            while True:
+                ready.clear()
+                while self._events:
+                    yield self._events.popleft()
+                if self._done and not self._events:
+                    break
+                await ready.wait()
+        finally:
+            self._listener = None
         self._outcome()
 
     async def __aiter__(self) -> AsyncIterator[str]:
@@ -241,4 +258,6 @@ class _Settled:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, ready: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(ready.set)
+    """A loop that has ended waits for nothing any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(ready.set)

@@ -158,12 +158,14 @@ def calibrate(
         print_calibration,
     )
     from outrider_edge.frontier import cheapest
-    from outrider_edge.plot import plot_frontier  # matplotlib takes a second
+    from outrider_edge.plot import check_place, plot_frontier  # matplotlib takes a second
     from outrider_edge.questions import read_questions
 
     with _ending(as_json):
         chosen = read_config(_big_little(flags), config, os.environ)
         options, questions = chosen.options(), read_questions(prompts)
+        if plot is not None:
+            check_place(plot)
         with Device(chosen.device_settings()) as device:
             points = sweep(device, options, questions, _progress(as_json=as_json))
         picked = None if max_disagreement is None else cheapest(points, max_disagreement)

@@ -12,7 +12,7 @@ from typing import Self
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.draft import Draft
-from outrider_edge.errors import BadInput, Busy, LocalOnly, ModelMismatch
+from outrider_edge.errors import BadInput, BadSettings, Busy, LocalOnly, ModelMismatch
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
@@ -28,6 +28,7 @@ from outrider_protos.limits import PROTOCOL_VERSION
 from outrider_protos.v1 import outrider_pb2 as pb
 
 MAX_SESSIONS = 32
+MAX_THREADS = 512  # llama.cpp knows no more
 DESCRIBE_TIMEOUT_S = 10.0
 
 
@@ -41,6 +42,10 @@ class DeviceSettings:
     threads: int = 1
     context_tokens: int | None = None  # of the draft; None: what it was trained for
     ledger: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise BadSettings(f"threads is {self.threads}, not 1 to {MAX_THREADS}")
 
 
 class Device:
@@ -58,6 +63,7 @@ class Device:
         self._tempo = Tempo()  # one draft, one cloud: what one session learns holds for the next
         self._sessions = 0
         self._drafts: list[LlamaDraft] = []
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +80,9 @@ class Device:
         """A new conversation. The first one that needs the cloud asks it what its target is.
 
         `draft` proposes in place of the GGUF model. Raises CloudUnavailable, CloudRefused,
-        ModelMismatch, LocalOnly, Busy.
+        ModelMismatch, LocalOnly, Busy, Cancelled (the device was closed).
         """
+        self._worker.check_open()
         if self._sessions >= MAX_SESSIONS:
             raise Busy(f"the device already has {MAX_SESSIONS} sessions: close those that are done")
         local = options.mode is Mode.LOCAL
@@ -100,6 +107,7 @@ class Device:
 
     def describe(self) -> pb.Description:
         """What the cloud's target is; asked once. Raises CloudUnavailable, ModelMismatch, ..."""
+        self._worker.check_open()
         if self._description is None:
             description = self._dial_tone().describe(DESCRIBE_TIMEOUT_S)
             self._check(description)
@@ -107,7 +115,10 @@ class Device:
         return self._description
 
     def close(self) -> None:
-        """End all sessions and free the draft."""
+        """End all sessions and free the draft. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self._worker.close()
         for draft in self._drafts:
             draft.close()
@@ -141,7 +152,7 @@ class Device:
 
     def _forget(self, draft: Draft | None) -> None:
         self._sessions -= 1
-        if isinstance(draft, LlamaDraft):
+        if isinstance(draft, LlamaDraft) and not self._closed:
             self._drafts.remove(draft)
             self._worker.run(draft.close)
 

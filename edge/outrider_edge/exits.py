@@ -50,7 +50,7 @@ _ADVICE: Mapping[type[EdgeError], str] = {
     ModelMismatch: "use --draft with a GGUF file that has the target's tokenizer, or --mode local",
     PromptTooLong: "shorten the prompt",
     CloudUnavailable: "start one with `outrider-cloud serve --target ...`, name another with "
-    "--cloud, or use --mode local",
+    "--cloud (and --ca if it uses TLS), or use --mode local",
     CloudRefused: "check --token-file, --ca and --cloud",
     LocalOnly: "use --mode local, or allow the cloud",
     ProtocolError: "device and cloud must be of versions that fit",

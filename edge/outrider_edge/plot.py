@@ -10,6 +10,12 @@ from outrider_edge.errors import BadInput
 from outrider_edge.frontier import Point, frontier
 
 
+def check_place(file: Path) -> None:
+    """Before long work: raises BadInput if no file can be made there."""
+    if file.is_dir() or not file.resolve().parent.is_dir():
+        raise BadInput(f"the plot {file.name} cannot be written: there is no such folder")
+
+
 def plot_frontier(points: Sequence[Point], chosen: Point | None, file: Path) -> None:
     """Write a PNG. Raises BadInput if the file cannot be written."""
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")

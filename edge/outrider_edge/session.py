@@ -13,7 +13,7 @@ from typing import Self
 
 from outrider_edge.answer import Answer, Result
 from outrider_edge.draft import Draft
-from outrider_edge.errors import Busy, PromptTooLong
+from outrider_edge.errors import Busy, Cancelled, PromptTooLong
 from outrider_edge.generation import Generation, Outcome
 from outrider_edge.ledger import Entry, Ledger, Meter, Traffic
 from outrider_edge.line import Dialer
@@ -59,9 +59,10 @@ class Session:
         self._running: Answer | None = None
 
     def close(self) -> None:
-        """Give back the draft's context; an answer being written must have ended."""
-        if self._running is not None:
-            raise Busy("this session is still writing an answer")
+        """Give back the draft's context. An answer being written is cancelled, and waited for."""
+        if (running := self._running) is not None:
+            running.cancel()
+            running.wait()
         if not self._closed:
             self._closed = True
             self._on_close()
@@ -80,18 +81,28 @@ class Session:
     def ask(self, text: str) -> Answer:
         """The next turn of the conversation. The reply joins it when the answer is finished.
 
-        Raises PromptTooLong, BadInput (no chat template), Busy (an answer is being written).
+        Raises PromptTooLong, BadInput (no chat template), Busy (an answer is being written),
+        Cancelled (session or device were closed).
         """
+        self._check_open()
         turns = [*self.messages, Message("user", text)]
         return self._start(self._shop.voice.conversation(turns), turns)
 
     def complete(self, text: str) -> Answer:
-        """Go on from a raw text, no template. Raises PromptTooLong, Busy."""
+        """Go on from a raw text, no template. Raises PromptTooLong, Busy, Cancelled."""
+        self._check_open()
         return self._start(self._shop.voice.raw(text), None)
 
     def continue_from(self, log: Sequence[int]) -> Answer:
-        """Go on from token ids. Raises PromptTooLong, Busy."""
+        """Go on from token ids. Raises PromptTooLong, Busy, Cancelled."""
+        self._check_open()
         return self._start(tuple(log), None)
+
+    def _check_open(self) -> None:
+        """Before anything touches the model, which a closed device has freed."""
+        self._shop.worker.check_open()
+        if self._closed:
+            raise Cancelled("the session was closed")
 
     def _start(self, log: tuple[int, ...], turns: list[Message] | None) -> Answer:
         if self._running is not None:
@@ -109,16 +120,18 @@ class Session:
             outcome = generation.outcome
             assert outcome is not None
             traffic = self._shop.meter.traffic - before
-            result = answer.conclude(outcome, traffic, time.monotonic() - began_s)
-            self._remember(outcome, result, turns)
-            self._note(outcome, traffic)
-            self._running = None
-            answer.finish()
+            try:
+                result = answer.conclude(outcome, traffic, time.monotonic() - began_s)
+                self._remember(outcome, result, turns)
+                self._note(outcome, traffic)
+            finally:
+                self._running = None
+                answer.finish()
 
         self._running = answer
         try:
             self._shop.worker.submit(generation, done)
-        except Busy:
+        except (Busy, Cancelled):
             self._running = None
             raise
         return answer

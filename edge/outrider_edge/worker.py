@@ -33,8 +33,11 @@ class Worker:
         self._thread.start()
 
     def submit(self, generation: Generation, on_done: Callable[[], None]) -> None:
-        """Drive the generation to its outcome, then call `on_done`. Raises Busy when full."""
+        """Drive the generation to its outcome, then call `on_done`. Raises Busy when full,
+        Cancelled after the end.
+        """
         with self._condition:
+            self._check_open_locked()
             if len(self._entering) + len(self._running) >= MAX_GENERATIONS:
                 raise Busy(f"the device already runs {MAX_GENERATIONS} generations")
             self._entering.append((generation, on_done))
@@ -51,11 +54,19 @@ class Worker:
                 result.set_exception(error)
 
         with self._condition:
-            if self._closed:
-                raise Cancelled("the device was closed")
+            self._check_open_locked()
             self._calls.append(call)
             self._wake_locked()
         return result.result()
+
+    def check_open(self) -> None:
+        """Raises Cancelled after the end."""
+        with self._condition:
+            self._check_open_locked()
+
+    def _check_open_locked(self) -> None:
+        if self._closed:
+            raise Cancelled("the device was closed")
 
     def wake(self) -> None:
         """Something arrived for one of the generations. Any thread may call this."""
@@ -82,13 +93,14 @@ class Worker:
             calls, self._calls = self._calls, []
             self._running += self._entering
             self._entering = []
+            closed = self._closed  # from then on nothing enters any more
         for function in calls:
             function()
-        if self._closed:
+        if closed:
             for generation, on_done in self._running:
                 generation.abandon(Cancelled("the device was closed"))
-                on_done()
-        return not self._closed
+                self._conclude(on_done)
+        return not closed
 
     def _round(self) -> None:
         """One step for each; when none had work, sleep until something happens."""
@@ -99,7 +111,7 @@ class Worker:
             worked = worked or progress is Progress.WORKED
             if progress is Progress.DONE:
                 self._running.remove(entry)
-                on_done()
+                self._conclude(on_done)
         if not worked:
             self._sleep()
 
@@ -107,11 +119,15 @@ class Worker:
         try:
             return generation.step(self.wake)
         except Exception as error:  # noqa: BLE001 - a dead thread would leave every reader waiting
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            kind = type(error).__name__
-            _log.critical("generation crashed error=%s at=%s:%s", kind, place.name, place.lineno)
+            _log_crash("generation", error)
             generation.abandon(Crashed("the answer ended by a fault of this program"))
             return Progress.DONE
+
+    def _conclude(self, on_done: Callable[[], None]) -> None:
+        try:
+            on_done()
+        except Exception as error:  # noqa: BLE001 - the other answers must go on
+            _log_crash("conclusion", error)
 
     def _sleep(self) -> None:
         alarms = [g.wake_at_s for g, _ in self._running if g.wake_at_s is not None]
@@ -122,3 +138,9 @@ class Worker:
             if not self._woken and not self._closed:
                 self._condition.wait(pause_s)
             self._woken = False
+
+
+def _log_crash(what: str, error: Exception) -> None:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    _log.critical("%s crashed error=%s at=%s:%s", what, kind, place.name, place.lineno)

@@ -124,5 +124,9 @@ def test_a_stop_string_cuts_the_text(device: Device) -> None:
     session = device.session(Options(max_tokens=MAX_TOKENS, stop=(stop,)))
     answer = session.ask(prompt)
     text = "".join(answer)
-    assert text == whole[: whole.index(stop)] == answer.result().text
+    result = answer.result()
+    assert text == whole[: whole.index(stop)] == result.text
+    pieces = [device.model.vocabulary.piece(token).decode() for token in result.tokens]
+    assert len("".join(pieces[:-1])) < len(text) <= len("".join(pieces))
+    assert len(result.origins) == len(result.tokens)
     session.close()

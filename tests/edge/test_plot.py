@@ -6,7 +6,7 @@ import pytest
 
 from outrider_edge.errors import BadInput
 from outrider_edge.frontier import Point
-from outrider_edge.plot import plot_frontier
+from outrider_edge.plot import check_place, plot_frontier
 
 POINT = Point(
     fallback=0.5,
@@ -28,3 +28,10 @@ def test_it_is_a_png(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"frontier\.png cannot be written"):
         plot_frontier([POINT], None, tmp_path / "none" / "frontier.png")
+
+
+def test_a_place_that_is_not_there_is_noticed_before_the_work(tmp_path: Path) -> None:
+    check_place(tmp_path / "frontier.png")
+    for wrong in (tmp_path, tmp_path / "none" / "frontier.png"):
+        with pytest.raises(BadInput):
+            check_place(wrong)
