@@ -23,7 +23,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     # A device may ping while it is quiet, to keep its way through a NAT open.
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     # Otherwise a second server on the same port would start, and take half of the calls.
     ("grpc.so_reuseport", 0),
 )

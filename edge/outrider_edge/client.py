@@ -45,12 +45,16 @@ _TRANSIENT = {
 _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    # A way that falls silent, with no end to be read, is noticed within 8 s; only during an answer.
+    ("grpc.keepalive_time_ms", 4_000),
+    ("grpc.keepalive_timeout_ms", 4_000),
+    ("grpc.http2.ping_timeout_ms", 4_000),  # of the pings gRPC sends to measure bandwidth
+    ("grpc.http2.max_pings_without_data", 0),  # none is too many: a verdict may take long
     # The generation decides when to try again; gRPC must not sit out a longer pause of its own.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
+_BAD_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")  # the same next time
 _WHOLE_MS = re.compile("[0-9]{1,9}")
 _T = TypeVar("_T")
 
@@ -274,6 +278,8 @@ async def _end_all() -> None:
 def _converted(error: grpc.aio.AioRpcError, target: str) -> EdgeError:
     """Our error for a failed call: try again later, or not at all."""
     code = error.code()
+    if any(sign in (error.details() or "") for sign in _BAD_TLS):
+        return CloudRefused(f"{target} and this device do not agree on TLS: another CA, or no TLS")
     if code in _TRANSIENT:
         text = f"no cloud at {target} ({code.name.lower()})"
         return CloudUnavailable(text, _retry_after_s(error.trailing_metadata()))

@@ -172,12 +172,18 @@ class Generation:
             self._lost_at_s = now_s
         resume_s = self._endurance.resume_s
         if now_s - self._lost_at_s >= resume_s:
-            raise CloudUnavailable(f"{error}, for {resume_s:g} s: the answer is not complete")
-        pause = self._retry_s
-        if isinstance(error, CloudUnavailable) and error.retry_after_s is not None:
-            pause = min(error.retry_after_s, self._endurance.longest_retry_s)
-        self.wake_at_s = now_s + pause
+            begun = len(loop.log) > len(loop.request.log)
+            what = "the answer is not complete" if begun else "there is no answer"
+            raise CloudUnavailable(f"{error}, for {resume_s:g} s: {what}")
+        self.wake_at_s = now_s + self._pause_s(error)
         self._retry_s = min(2 * self._retry_s, self._endurance.longest_retry_s)
+
+    def _pause_s(self, error: EdgeError) -> float:
+        """What the cloud asks for, within bounds, or longer each time."""
+        asked_s = error.retry_after_s if isinstance(error, CloudUnavailable) else None
+        if asked_s is None or asked_s < self._endurance.first_retry_s:
+            return self._retry_s
+        return min(asked_s, self._endurance.longest_retry_s)
 
     def _may_deliver(self, now_s: float) -> bool:
         """Big-Little, cloud away, nothing left to write: deliver the text, marked unverified."""

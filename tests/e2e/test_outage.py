@@ -1,5 +1,6 @@
 """The cloud goes away in the middle: exact mode waits and resumes, Big-Little goes on alone."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,6 +73,22 @@ def test_exact_mode_fails_with_what_was_committed(cloud: str) -> None:
         assert partial.text
         assert whole.text.startswith(partial.text)
         assert len(partial.text) < len(whole.text)
+        session.close()
+
+
+def test_a_way_that_falls_silent_is_noticed(cloud: str) -> None:
+    """Nothing says that it broke: left alone, gRPC would take a minute to notice."""
+    (prompt,) = prompts("english", count=1)
+    with through_relay(cloud) as (device, relay):
+        options = Options(mode=Mode.BIG_LITTLE, max_tokens=80, endurance=IMPATIENT, shape=STEPWISE)
+        session = device.session(options)
+        session.ask(prompt).result()
+        relay.fall_silent()
+        began_s = time.monotonic()
+        result = session.ask("And if nobody answers?").result()
+        assert time.monotonic() - began_s < 30
+        assert result.unverified
+        relay.cut()
         session.close()
 
 

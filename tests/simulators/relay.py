@@ -14,7 +14,7 @@ class Relay:
 
     def __init__(self, address: str) -> None:
         self._target = address
-        self._open = True
+        self._open, self._silent = True, False
         self._pairs: list[socket.socket] = []
         self._lock = threading.Lock()
         self._chunks_left: int | None = None
@@ -51,6 +51,10 @@ class Relay:
         with self._lock:
             self._chunks_left, self._heal_to = chunks, heal_to
 
+    def fall_silent(self) -> None:
+        """Lose every byte from now on, and let nobody know."""
+        self._silent = True
+
     def heal(self, address: str | None = None) -> None:
         """Pass bytes again, perhaps to another cloud."""
         with self._lock:
@@ -83,7 +87,8 @@ class Relay:
                     if self._heal_to is not None:
                         self.heal(self._heal_to)
                     break
-                sink.sendall(data)
+                if not self._silent:
+                    sink.sendall(data)
         _close(source)
         _close(sink)
 
