@@ -25,7 +25,7 @@ class ServeConfig(BaseModel):
     tls_key: Path | None = None
     token_file: Path | None = None
     threads: int | None = Field(default=None, ge=1, le=1024)  # None: what torch thinks best
-    kv_tokens: int | None = Field(default=None, ge=256)  # None: what the memory allows
+    kv_tokens: int | None = Field(default=None, ge=32)  # None: what the memory allows
     max_streams: int = Field(default=256, ge=1)
     max_sessions: int = Field(default=1024, ge=1)
     drain_grace_s: float = Field(default=10.0, ge=0, le=86_400)

@@ -34,7 +34,11 @@ class PackedLinear(nn.Module):
             assert self._plain is not None
             self._packed = _pack(self._plain)
             self._plain = None
-        return _product(rows, self._packed, self._bias)
+        if rows.shape[:-1].numel() != 1:
+            return _product(rows, self._packed, self._bias)
+        # oneDNN has a kernel of its own for one row, whose sums over wide rows are others.
+        pair = rows.reshape(1, -1).expand(2, -1).contiguous()
+        return _product(pair, self._packed, self._bias)[0].reshape(*rows.shape[:-1], -1)
 
 
 def pack_linears(model: nn.Module) -> None:

@@ -45,6 +45,19 @@ def test_a_row_gets_the_same_bits_alone_and_among_others(
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("width", [1536, 4096])
+def test_wide_rows_do_too(dtype: torch.dtype, width: int) -> None:
+    torch.manual_seed(1)
+    packed = PackedLinear(nn.Linear(width, 256, dtype=dtype))
+    many = torch.randn((1, 9, width), generator=torch.Generator().manual_seed(0)).to(dtype)
+    among = packed(many)
+    for at in range(9):
+        assert torch.equal(among[0, at], packed(many[:, at : at + 1])[0, 0])
+        assert torch.equal(among[0, at], packed(many[0, at : at + 1])[0])
+
+
+@torch.inference_mode()
 def test_the_plain_weights_go_with_their_last_user() -> None:
     model = nn.Sequential(linear(torch.float32, bias=True), nn.ReLU())
     weight = weakref.ref(model[0].weight)
