@@ -2,14 +2,13 @@
 
 import logging
 import sys
-from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
 from outrider_cloud.config import ServeConfig
 from outrider_cloud.describe import describe
 from outrider_cloud.shipped import resolve
-from outrider_cloud.target import check_place, load_target
+from outrider_cloud.target import check_place, load_target, public_name
 from outrider_cloud.tokenizer import load_tokenizer, tokenizer_facts
 from outrider_cloud.transformers_engine.engine import (
     CPU_PAGE_TOKENS,
@@ -31,7 +30,7 @@ def load(config: ServeConfig) -> tuple[TransformersEngine, outrider_pb2.Descript
     target = load_target(name, device=config.device)
     engine = TransformersEngine(target, pages=_pages(config), threads=config.threads)
     facts = tokenizer_facts(tokenizer)
-    description = describe(_public_name(name), tokenizer, facts, engine.limits)
+    description = describe(public_name(name), tokenizer, facts, engine.limits)
     del target  # so that packing the weights can free the plain ones layer by layer
     engine.warm()
     _LOG.info(
@@ -49,9 +48,3 @@ def _pages(config: ServeConfig) -> int | None:
         return None
     page_tokens = CUDA_PAGE_TOKENS if config.device == "cuda" else CPU_PAGE_TOKENS
     return -(-config.kv_tokens // page_tokens)
-
-
-def _public_name(target: str) -> str:
-    """A hub id, or of a folder only its name: where it lies is nobody else's business."""
-    path = Path(target)
-    return path.resolve().name if path.is_dir() else target

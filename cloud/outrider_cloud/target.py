@@ -59,6 +59,12 @@ def check_place(name: str, device: str) -> None:
         raise TargetError("there is no CUDA device, or this torch was built without CUDA")
 
 
+def public_name(name: str) -> str:
+    """A hub id, or of a folder only its name: where it lies is nobody else's business."""
+    path = Path(name)
+    return path.resolve().name if path.is_dir() else name
+
+
 def make_target(model: PreTrainedModel) -> Target:
     """The facts of a model that is in memory. Raises TargetError if it is not supported."""
     config = model.config
