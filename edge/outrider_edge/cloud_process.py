@@ -22,13 +22,16 @@ _NOT_INSTALLED = "No module named"
 
 
 class CloudProcess:
-    """Serves `target` while the context lasts. Raises LibraryError if it does not start."""
+    """Serves `target` while the context lasts. Raises LibraryError if it does not start.
 
-    def __init__(self, target: str, *, threads: int = 1) -> None:
+    `options` are further ones of `outrider-cloud serve`.
+    """
+
+    def __init__(self, target: str, *options: str, threads: int = 1) -> None:
         self.address = ""  # HOST:PORT, once entered
         where = ("--target", target, "--listen", "127.0.0.1:0")
         how = ("--json", "--threads", str(threads), "--drain-grace-s", "1")
-        self._command = cloud_command("serve", *where, *how)
+        self._command = cloud_command("serve", *where, *how, *options)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 

@@ -106,6 +106,8 @@ class DeviceConfig(BaseModel):
     signal: Signal = _DEFAULT.fallback.signal
     rollback: NotNegative = _DEFAULT.rollback.threshold
     distance: Distance = _DEFAULT.rollback.distance
+    consent: bool = _DEFAULT.consent
+    domain: str | None = _DEFAULT.domain
     ledger: ExpandedPath = Field(default_factory=ledger_file)
     threads: AtLeastOne = 1
 
@@ -145,6 +147,8 @@ class DeviceConfig(BaseModel):
             fallback=Fallback(threshold=self.fallback, signal=self.signal),
             rollback=Rollback(threshold=self.rollback, distance=self.distance),
             patience_ms=self.patience,
+            consent=self.consent,
+            domain=self.domain,
         )
 
     def _token(self) -> str | None:

@@ -6,6 +6,8 @@ nothing itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +26,7 @@ from outrider_edge.tempo import Tempo
 from outrider_edge.voice import Voice
 from outrider_edge.worker import Worker
 from outrider_protos.fingerprint import fingerprint
-from outrider_protos.limits import PROTOCOL_VERSION
+from outrider_protos.limits import DIGEST_BYTES, PROTOCOL_VERSION
 from outrider_protos.v1 import outrider_pb2 as pb
 
 MAX_SESSIONS = 32
@@ -102,6 +104,7 @@ class Device:
             ledger=self.ledger,
             tempo=self._tempo if draft is None or isinstance(draft, LlamaDraft) else Tempo(),
             context_tokens=context_tokens,
+            draft_id=self._draft_id if options.consent and draft is not None else None,
         )
         return Session(workshop, options, on_close=lambda: self._forget(draft))
 
@@ -128,6 +131,12 @@ class Device:
         if self._network is not None:
             self._network.close()
         self.model.close()
+
+    @cached_property
+    def _draft_id(self) -> str:
+        """Of the whole file: two drafts are one only if every byte is the same."""
+        with self.settings.draft.open("rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
 
     def _dial_tone(self) -> CloudClient:
         address = self.settings.cloud

@@ -41,6 +41,18 @@ def _settings(  # noqa: PLR0913 - one parameter a flag
             "--local-only", help="Open no connection, whatever happens.", rich_help_panel=_CLOUD
         ),
     ] = None,
+    consent: Annotated[
+        bool | None,
+        typer.Option(
+            "--consent/--no-consent",
+            help="Let the cloud keep answers to learn from.  [no]",
+            rich_help_panel=_CLOUD,
+            show_default=False,
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None, _option("With consent: what the answers are about.", _CLOUD)
+    ] = None,
     ledger: Annotated[
         Path | None, _option("Where is counted what left this machine.", _CLOUD)
     ] = None,

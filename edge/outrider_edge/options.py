@@ -10,7 +10,13 @@ from enum import Enum
 from outrider_edge.errors import BadSettings
 from outrider_edge.generation import Endurance
 from outrider_edge.policy import Fallback, Policy, Shape
-from outrider_protos.limits import MAX_PATIENCE_MS, MAX_RUN_AHEAD, MAX_SEED, MIN_TEMPERATURE
+from outrider_protos.limits import (
+    MAX_NAME_BYTES,
+    MAX_PATIENCE_MS,
+    MAX_RUN_AHEAD,
+    MAX_SEED,
+    MIN_TEMPERATURE,
+)
 from outrider_protos.words import Rollback, Sampling, Wants
 
 # Big-Little is about cost: what the draft is sure of is judged late and in one pass.
@@ -44,7 +50,8 @@ class Options:
     patience_ms: float | None = None  # None: cost first, the cloud never decodes unasked
     run_ahead: int = 256
     wants: Wants = Wants()
-    consent: bool = False
+    consent: bool = False  # the cloud may keep these answers to learn from
+    domain: str | None = None  # what they are about, for whoever learns from them
     endurance: Endurance = field(default_factory=Endurance)
 
     def __post_init__(self) -> None:
@@ -63,6 +70,8 @@ class Options:
             raise BadSettings(f"the rollback threshold is {self.rollback.threshold}, not 0 or more")
         if self.patience_ms is not None and not 0 <= self.patience_ms <= MAX_PATIENCE_MS:
             raise BadSettings(f"the patience is {self.patience_ms} ms, not 0 to a day")
+        if self.domain is not None and len(self.domain.encode()) > MAX_NAME_BYTES:
+            raise BadSettings(f"the domain has more than {MAX_NAME_BYTES} bytes")
         if not 1 <= self.run_ahead <= MAX_RUN_AHEAD:
             raise BadSettings(f"run_ahead is {self.run_ahead}, not 1 to {MAX_RUN_AHEAD}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from outrider_protos.words import FinishReason, Rollback, Sampling, Wants
+from outrider_protos.words import FinishReason, Provenance, Rollback, Sampling, Wants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Request:
     patience_ms: float | None = None
     run_ahead: int = 256
     wants: Wants = Wants()
-    consent: bool = False
+    provenance: Provenance | None = None  # None: the cloud may keep nothing
 
     def end_of(self, log: Sequence[int]) -> FinishReason | None:
         """Why a generation that wrote the log this far has ended, if it has."""

@@ -27,6 +27,7 @@ from outrider_edge.text import Typist
 from outrider_edge.voice import Voice
 from outrider_edge.worker import Worker
 from outrider_protos.limits import SESSION_BYTES
+from outrider_protos.words import Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Workshop:
     ledger: Ledger
     tempo: Tempo
     context_tokens: int  # of the target, or of the draft in local mode
+    draft_id: str | None = None  # which file drafts, for answers that may be recorded
 
 
 class Session:
@@ -110,7 +112,7 @@ class Session:
         room = self._shop.context_tokens
         if len(log) >= room:
             raise PromptTooLong(f"the prompt has {len(log)} tokens, the context holds {room}")
-        request = self._request(log)
+        request = self._request(log, None if turns is None else self._shop.voice.template_id)
         answer = self._answer(request)
         generation = self._generation(request, answer)
         answer.on_cancel(lambda: self._cancel(generation))
@@ -141,7 +143,7 @@ class Session:
         typist = Typist(self._shop.voice.piece, len(request.log))
         return Answer(typist, request.sampling, self.options.stop, verified=verified)
 
-    def _request(self, log: tuple[int, ...]) -> Request:
+    def _request(self, log: tuple[int, ...], template: str | None) -> Request:
         options = self.options
         return Request(
             session=self._id,
@@ -154,7 +156,17 @@ class Session:
             patience_ms=options.cloud_patience_ms,
             run_ahead=options.run_ahead,
             wants=options.wants,
-            consent=options.consent,
+            provenance=self._provenance(template) if options.consent else None,
+        )
+
+    def _provenance(self, template: str | None) -> Provenance:
+        options = self.options
+        guided = options.mode is Mode.BIG_LITTLE
+        return Provenance(
+            domain=options.domain,
+            draft=self._shop.draft_id,
+            template=template,
+            fallback=options.fallback.threshold if guided else None,
         )
 
     def _generation(self, request: Request, answer: Answer) -> Generation:

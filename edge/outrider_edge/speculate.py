@@ -163,7 +163,8 @@ class Speculation:
             patience_ms=request.patience_ms,
             run_ahead=request.run_ahead,
             wants=request.wants,
-            consent=request.consent,
+            consent=request.provenance is not None,
+            provenance=request.provenance,
         )
 
     def _append_from(self, start: int) -> None:

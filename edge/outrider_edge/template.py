@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from outrider_edge.errors import BadInput
+from outrider_protos.fingerprint import template_digest
 
 MAX_TEMPLATE_CHARACTERS = 1 << 16
 
@@ -33,6 +34,7 @@ class ChatTemplate:
             raise BadInput("the chat template is too long")
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _refuse
+        self.digest = template_digest(source)
         self._specials = {"bos_token": bos_text, "eos_token": eos_text}
         try:
             self._template = environment.from_string(source)

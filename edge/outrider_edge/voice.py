@@ -33,6 +33,7 @@ class Voice:
     ) -> None:
         self.end_ids = end_ids
         self.piece = tokenizer.piece
+        self.template_id = None if template is None else template.digest
         self._tokenizer = tokenizer
         self._template = template
 

@@ -10,6 +10,7 @@ Absent and empty are the same for lists on the wire: `()` comes back as None whe
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from outrider_protos.bounds import amount, at_most, exactly, member, within
 from outrider_protos.errors import MalformedMessage, UnsupportedSetting, UnsupportedVersion
@@ -18,6 +19,7 @@ from outrider_protos.limits import (
     MAX_APPEND_TOKENS,
     MAX_EPOCH_NODES,
     MAX_LOG_TOKENS,
+    MAX_NAME_BYTES,
     MAX_PATIENCE_MS,
     MAX_PROPOSE_NODES,
     MAX_RUN_AHEAD,
@@ -44,6 +46,7 @@ from outrider_protos.words import (
     Open,
     Opened,
     Propose,
+    Provenance,
     Rollback,
     Sampling,
     Timings,
@@ -225,6 +228,8 @@ def _open_message(word: Open) -> pb.Open:
     if word.rollback is not None:
         message.rollback.threshold = word.rollback.threshold
         message.rollback.distance = _DISTANCES[word.rollback.distance]
+    if word.provenance is not None:
+        message.provenance.CopyFrom(pb.Provenance(**asdict(word.provenance)))
     return message
 
 
@@ -263,7 +268,21 @@ def _open(message: pb.Open) -> Open:
             if message.HasField("expected_tokens")
             else None
         ),
+        provenance=_provenance(message) if message.HasField("provenance") else None,
     )
+
+
+def _provenance(message: pb.Open) -> Provenance:
+    """Its fields are named as ours."""
+    if not message.consent:
+        raise MalformedMessage("open.provenance is for answers that may be recorded")
+    given = {field.name: value for field, value in message.provenance.ListFields()}
+    for name, value in given.items():
+        if isinstance(value, str):
+            at_most(f"the bytes of provenance.{name}", len(value.encode()), MAX_NAME_BYTES)
+        else:
+            amount(f"provenance.{name}", value)
+    return Provenance(**given)
 
 
 def _refuse_unbuilt(message: pb.Open) -> None:

@@ -43,6 +43,11 @@ def fingerprint(facts: TokenizerFacts) -> bytes:
     return hasher.digest()
 
 
+def template_digest(source: str) -> str:
+    """Which chat template made a prompt: 32 hexadecimal digits."""
+    return blake2b(source.encode(), digest_size=DIGEST_BYTES, person=b"outrider-tpl-v1").hexdigest()
+
+
 def probe_texts() -> tuple[str, ...]:
     """Strings that tokenizers of different make split differently."""
     return (

@@ -15,6 +15,7 @@ MAX_PROPOSE_NODES = 256  # nodes in one Propose
 MAX_EPOCH_NODES = 4096  # nodes an epoch's trie may grow to; then the device starts another
 MAX_TOP_TOKENS = 64  # entries in one TopRow
 MAX_STOP_IDS = 64
+MAX_NAME_BYTES = 64  # of each text in a Provenance
 MAX_RUN_AHEAD = 4096
 MAX_PATIENCE_MS = 86_400_000.0  # a day; infinite patience is said otherwise
 MAX_SEED = (1 << 64) - 1

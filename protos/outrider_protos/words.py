@@ -62,6 +62,16 @@ class Wants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What a device says of an answer that may be recorded. None is what it does not know."""
+
+    domain: str | None = None  # topic or language, in the words of whoever set it
+    draft: str | None = None  # which file drafted
+    template: str | None = None  # which chat template made the prompt; None for a raw text
+    fallback: float | None = None  # Big-Little: the device's threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
     """Starts (or resumes) a generation. The cloud's log of the session is cut at `keep`."""
 
@@ -76,8 +86,9 @@ class Open:
     patience_ms: float | None = None  # None: infinite
     run_ahead: int = 0  # tokens the cloud may decode past the last Ack
     wants: Wants = Wants()
-    consent: bool = False  # judged positions may be recorded for learning
+    consent: bool = False  # committed positions may be recorded for learning
     expected_tokens: int | None = None  # the device's guess of the answer's length
+    provenance: Provenance | None = None  # only with consent
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import math
 import string
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -28,6 +29,7 @@ from outrider_protos.words import (
     Open,
     Opened,
     Propose,
+    Provenance,
     Rollback,
     Sampling,
     Timings,
@@ -58,9 +60,15 @@ samplings = st.builds(
 rollbacks = st.builds(Rollback, threshold=st.floats(0, 1), distance=st.sampled_from(list(Distance)))
 
 
+names = st.none() | st.text(max_size=limits.MAX_NAME_BYTES // 4)
+provenances = st.builds(
+    Provenance, domain=names, draft=names, template=names, fallback=st.none() | amounts
+)
+
+
 @st.composite
 def opens(draw: st.DrawFn) -> Open:
-    length = draw(st.integers(1, limits.MAX_LOG_TOKENS))
+    length, consent = draw(st.integers(1, limits.MAX_LOG_TOKENS)), draw(st.booleans())
     return Open(
         session=draw(st.binary(min_size=16, max_size=16)),
         keep=draw(st.integers(0, length)),
@@ -75,8 +83,9 @@ def opens(draw: st.DrawFn) -> Open:
         wants=draw(
             st.builds(Wants, choices=st.booleans(), logprobs=st.booleans(), timings=st.booleans())
         ),
-        consent=draw(st.booleans()),
+        consent=consent,
         expected_tokens=draw(st.none() | positions),
+        provenance=draw(st.none() | provenances) if consent else None,
     )
 
 
@@ -182,6 +191,10 @@ def _open(**fields: object) -> pb.DeviceMessage:
     return message
 
 
+def _told(**fields: Any) -> pb.DeviceMessage:
+    return _open(consent=True, provenance=pb.Provenance(**fields))
+
+
 def _rollback(threshold: float, distance: pb.Distance.ValueType) -> pb.DeviceMessage:
     return _open(rollback=pb.Rollback(threshold=threshold, distance=distance))
 
@@ -232,6 +245,9 @@ def _commit(**fields: object) -> pb.CloudMessage:
         (_open(patience_ms=1e13), "open.patience_ms is above 86400000"),
         (_open(run_ahead=limits.MAX_RUN_AHEAD + 1), "open.run_ahead is above 4096"),
         (_open(expected_tokens=limits.MAX_LOG_TOKENS + 1), "open.expected_tokens is above"),
+        (_open(provenance=pb.Provenance()), "open.provenance is for answers that may be recorded"),
+        (_told(domain="ü" * 33), "the bytes of provenance.domain is above 64"),
+        (_told(fallback=math.nan), "provenance.fallback"),
         (_append(3, []), "append.tokens is empty"),
         (_append(0, [0] * (limits.MAX_APPEND_TOKENS + 1)), "append.tokens holds more than 65536"),
         (_append(limits.MAX_LOG_TOKENS, [1]), "the end of append is above"),

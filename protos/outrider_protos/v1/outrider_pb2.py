@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!outrider_protos/v1/outrider.proto\x12\x0boutrider.v1\"\xf7\x01\n\rDeviceMessage\x12!\n\x04open\x18\x01 \x01(\x0b\x32\x11.outrider.v1.OpenH\x00\x12%\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x13.outrider.v1.AppendH\x00\x12\'\n\x07propose\x18\x03 \x01(\x0b\x32\x14.outrider.v1.ProposeH\x00\x12\x1f\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x10.outrider.v1.AckH\x00\x12%\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x13.outrider.v1.CancelH\x00\x12#\n\x05\x63lose\x18\x06 \x01(\x0b\x32\x12.outrider.v1.CloseH\x00\x42\x06\n\x04word\"\xb3\x01\n\x0c\x43loudMessage\x12%\n\x06opened\x18\x01 \x01(\x0b\x32\x13.outrider.v1.OpenedH\x00\x12%\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x13.outrider.v1.CommitH\x00\x12%\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x13.outrider.v1.FinishH\x00\x12&\n\x07go_away\x18\x04 \x01(\x0b\x32\x13.outrider.v1.GoAwayH\x00\x42\x06\n\x04word\"i\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\x04 \x01(\x06\x42\x08\n\x06_top_kB\x08\n\x06_top_p\"F\n\x08Rollback\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\'\n\x08\x64istance\x18\x02 \x01(\x0e\x32\x15.outrider.v1.Distance\"\xb8\x03\n\x04Open\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0c\n\x04keep\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x12\n\nmax_length\x18\x05 \x01(\r\x12\x10\n\x08stop_ids\x18\x06 \x03(\r\x12\'\n\x08sampling\x18\x07 \x01(\x0b\x32\x15.outrider.v1.Sampling\x12,\n\x08rollback\x18\x08 \x01(\x0b\x32\x15.outrider.v1.RollbackH\x00\x88\x01\x01\x12\x18\n\x0bpatience_ms\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x11\n\trun_ahead\x18\n \x01(\r\x12\x15\n\rwants_choices\x18\x0b \x01(\x08\x12\x16\n\x0ewants_logprobs\x18\x0c \x01(\x08\x12\x15\n\rwants_timings\x18\r \x01(\x08\x12\x0f\n\x07\x63onsent\x18\x0e \x01(\x08\x12\x1c\n\x0f\x65xpected_tokens\x18\x0f \x01(\rH\x02\x88\x01\x01\x12\x0f\n\x07version\x18\x10 \x01(\r\x12\x10\n\x08settings\x18\x11 \x03(\tB\x0b\n\t_rollbackB\x0e\n\x0c_patience_msB\x12\n\x10_expected_tokens\"$\n\x06\x41ppend\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\r\"/\n\x06TopRow\x12\x0e\n\x06tokens\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"{\n\x07Propose\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\n\n\x02\x61t\x18\x02 \x01(\r\x12\x12\n\nfirst_node\x18\x03 \x01(\r\x12\x0e\n\x06tokens\x18\x04 \x03(\r\x12\x0f\n\x07parents\x18\x05 \x03(\r\x12 \n\x03top\x18\x06 \x03(\x0b\x32\x13.outrider.v1.TopRow\"\x15\n\x03\x41\x63k\x12\x0e\n\x06length\x18\x01 \x01(\r\"\x08\n\x06\x43\x61ncel\"\x07\n\x05\x43lose\"\x16\n\x06Opened\x12\x0c\n\x04have\x18\x01 \x01(\r\"/\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x02\x12\x12\n\nforward_ms\x18\x02 \x01(\x02\"\xa5\x01\n\x06\x43ommit\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x03(\r\x12\x0e\n\x06length\x18\x04 \x01(\r\x12\x14\n\x0c\x63hoice_nodes\x18\x05 \x03(\r\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\r\x12\x10\n\x08logprobs\x18\x07 \x03(\x02\x12%\n\x07timings\x18\x08 \x01(\x0b\x32\x14.outrider.v1.Timings\"3\n\x06\x46inish\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.outrider.v1.FinishReason\" \n\x06GoAway\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\r\"\x11\n\x0f\x44\x65scribeRequest\"\"\n\x05Probe\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\r\"\xfa\x02\n\x0b\x44\x65scription\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x1d\n\x15tokenizer_fingerprint\x18\x02 \x01(\x0c\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\"\n\x06probes\x18\x04 \x03(\x0b\x32\x12.outrider.v1.Probe\x12\x15\n\rchat_template\x18\x05 \x01(\t\x12\x0f\n\x07\x65nd_ids\x18\x06 \x03(\r\x12\x1a\n\x12max_context_tokens\x18\x07 \x01(\r\x12\x18\n\x10protocol_version\x18\x08 \x01(\r\x12\x19\n\x11max_message_bytes\x18\t \x01(\r\x12\x19\n\x11max_propose_nodes\x18\n \x01(\r\x12\x15\n\rmax_run_ahead\x18\x0b \x01(\r\x12\x19\n\x11max_append_tokens\x18\x0c \x01(\r\x12\x17\n\x0fmax_epoch_nodes\x18\r \x01(\r\x12\x10\n\x08\x62os_text\x18\x0e \x01(\t\x12\x10\n\x08\x65os_text\x18\x0f \x01(\t*x\n\x08\x44istance\x12\x18\n\x14\x44ISTANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44ISTANCE_SURPRISE\x10\x01\x12\x1d\n\x19\x44ISTANCE_KULLBACK_LEIBLER\x10\x02\x12\x1c\n\x18\x44ISTANCE_TOTAL_VARIATION\x10\x03*\xd8\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46INISH_REASON_END_TOKEN\x10\x01\x12\x1c\n\x18\x46INISH_REASON_STOP_TOKEN\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x04\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x05\x12\x1c\n\x18\x46INISH_REASON_SUPERSEDED\x10\x06\x32\x93\x01\n\x08Verifier\x12\x42\n\x08\x44\x65scribe\x12\x1c.outrider.v1.DescribeRequest\x1a\x18.outrider.v1.Description\x12\x43\n\x06\x44\x65\x63ode\x12\x1a.outrider.v1.DeviceMessage\x1a\x19.outrider.v1.CloudMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!outrider_protos/v1/outrider.proto\x12\x0boutrider.v1\"\xf7\x01\n\rDeviceMessage\x12!\n\x04open\x18\x01 \x01(\x0b\x32\x11.outrider.v1.OpenH\x00\x12%\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x13.outrider.v1.AppendH\x00\x12\'\n\x07propose\x18\x03 \x01(\x0b\x32\x14.outrider.v1.ProposeH\x00\x12\x1f\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x10.outrider.v1.AckH\x00\x12%\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x13.outrider.v1.CancelH\x00\x12#\n\x05\x63lose\x18\x06 \x01(\x0b\x32\x12.outrider.v1.CloseH\x00\x42\x06\n\x04word\"\xb3\x01\n\x0c\x43loudMessage\x12%\n\x06opened\x18\x01 \x01(\x0b\x32\x13.outrider.v1.OpenedH\x00\x12%\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x13.outrider.v1.CommitH\x00\x12%\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x13.outrider.v1.FinishH\x00\x12&\n\x07go_away\x18\x04 \x01(\x0b\x32\x13.outrider.v1.GoAwayH\x00\x42\x06\n\x04word\"i\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\x04 \x01(\x06\x42\x08\n\x06_top_kB\x08\n\x06_top_p\"F\n\x08Rollback\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\'\n\x08\x64istance\x18\x02 \x01(\x0e\x32\x15.outrider.v1.Distance\"\x92\x01\n\nProvenance\x12\x13\n\x06\x64omain\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x64raft\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08template\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08\x66\x61llback\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\t\n\x07_domainB\x08\n\x06_draftB\x0b\n\t_templateB\x0b\n\t_fallback\"\xf9\x03\n\x04Open\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0c\n\x04keep\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x12\n\nmax_length\x18\x05 \x01(\r\x12\x10\n\x08stop_ids\x18\x06 \x03(\r\x12\'\n\x08sampling\x18\x07 \x01(\x0b\x32\x15.outrider.v1.Sampling\x12,\n\x08rollback\x18\x08 \x01(\x0b\x32\x15.outrider.v1.RollbackH\x00\x88\x01\x01\x12\x18\n\x0bpatience_ms\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x11\n\trun_ahead\x18\n \x01(\r\x12\x15\n\rwants_choices\x18\x0b \x01(\x08\x12\x16\n\x0ewants_logprobs\x18\x0c \x01(\x08\x12\x15\n\rwants_timings\x18\r \x01(\x08\x12\x0f\n\x07\x63onsent\x18\x0e \x01(\x08\x12\x1c\n\x0f\x65xpected_tokens\x18\x0f \x01(\rH\x02\x88\x01\x01\x12\x0f\n\x07version\x18\x10 \x01(\r\x12\x10\n\x08settings\x18\x11 \x03(\t\x12\x30\n\nprovenance\x18\x12 \x01(\x0b\x32\x17.outrider.v1.ProvenanceH\x03\x88\x01\x01\x42\x0b\n\t_rollbackB\x0e\n\x0c_patience_msB\x12\n\x10_expected_tokensB\r\n\x0b_provenance\"$\n\x06\x41ppend\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\r\"/\n\x06TopRow\x12\x0e\n\x06tokens\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"{\n\x07Propose\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\n\n\x02\x61t\x18\x02 \x01(\r\x12\x12\n\nfirst_node\x18\x03 \x01(\r\x12\x0e\n\x06tokens\x18\x04 \x03(\r\x12\x0f\n\x07parents\x18\x05 \x03(\r\x12 \n\x03top\x18\x06 \x03(\x0b\x32\x13.outrider.v1.TopRow\"\x15\n\x03\x41\x63k\x12\x0e\n\x06length\x18\x01 \x01(\r\"\x08\n\x06\x43\x61ncel\"\x07\n\x05\x43lose\"\x16\n\x06Opened\x12\x0c\n\x04have\x18\x01 \x01(\r\"/\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x02\x12\x12\n\nforward_ms\x18\x02 \x01(\x02\"\xa5\x01\n\x06\x43ommit\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x03(\r\x12\x0e\n\x06length\x18\x04 \x01(\r\x12\x14\n\x0c\x63hoice_nodes\x18\x05 \x03(\r\x12\x0f\n\x07\x63hoices\x18\x06 \x03(\r\x12\x10\n\x08logprobs\x18\x07 \x03(\x02\x12%\n\x07timings\x18\x08 \x01(\x0b\x32\x14.outrider.v1.Timings\"3\n\x06\x46inish\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.outrider.v1.FinishReason\" \n\x06GoAway\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\r\"\x11\n\x0f\x44\x65scribeRequest\"\"\n\x05Probe\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\r\"\xfa\x02\n\x0b\x44\x65scription\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x1d\n\x15tokenizer_fingerprint\x18\x02 \x01(\x0c\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\"\n\x06probes\x18\x04 \x03(\x0b\x32\x12.outrider.v1.Probe\x12\x15\n\rchat_template\x18\x05 \x01(\t\x12\x0f\n\x07\x65nd_ids\x18\x06 \x03(\r\x12\x1a\n\x12max_context_tokens\x18\x07 \x01(\r\x12\x18\n\x10protocol_version\x18\x08 \x01(\r\x12\x19\n\x11max_message_bytes\x18\t \x01(\r\x12\x19\n\x11max_propose_nodes\x18\n \x01(\r\x12\x15\n\rmax_run_ahead\x18\x0b \x01(\r\x12\x19\n\x11max_append_tokens\x18\x0c \x01(\r\x12\x17\n\x0fmax_epoch_nodes\x18\r \x01(\r\x12\x10\n\x08\x62os_text\x18\x0e \x01(\t\x12\x10\n\x08\x65os_text\x18\x0f \x01(\t*x\n\x08\x44istance\x12\x18\n\x14\x44ISTANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44ISTANCE_SURPRISE\x10\x01\x12\x1d\n\x19\x44ISTANCE_KULLBACK_LEIBLER\x10\x02\x12\x1c\n\x18\x44ISTANCE_TOTAL_VARIATION\x10\x03*\xd8\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46INISH_REASON_END_TOKEN\x10\x01\x12\x1c\n\x18\x46INISH_REASON_STOP_TOKEN\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x04\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x05\x12\x1c\n\x18\x46INISH_REASON_SUPERSEDED\x10\x06\x32\x93\x01\n\x08Verifier\x12\x42\n\x08\x44\x65scribe\x12\x1c.outrider.v1.DescribeRequest\x1a\x18.outrider.v1.Description\x12\x43\n\x06\x44\x65\x63ode\x12\x1a.outrider.v1.DeviceMessage\x1a\x19.outrider.v1.CloudMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'outrider_protos.v1.outrider_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISTANCE']._serialized_start=2122
-  _globals['_DISTANCE']._serialized_end=2242
-  _globals['_FINISHREASON']._serialized_start=2245
-  _globals['_FINISHREASON']._serialized_end=2461
+  _globals['_DISTANCE']._serialized_start=2336
+  _globals['_DISTANCE']._serialized_end=2456
+  _globals['_FINISHREASON']._serialized_start=2459
+  _globals['_FINISHREASON']._serialized_end=2675
   _globals['_DEVICEMESSAGE']._serialized_start=51
   _globals['_DEVICEMESSAGE']._serialized_end=298
   _globals['_CLOUDMESSAGE']._serialized_start=301
@@ -43,36 +43,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLING']._serialized_end=587
   _globals['_ROLLBACK']._serialized_start=589
   _globals['_ROLLBACK']._serialized_end=659
-  _globals['_OPEN']._serialized_start=662
-  _globals['_OPEN']._serialized_end=1102
-  _globals['_APPEND']._serialized_start=1104
-  _globals['_APPEND']._serialized_end=1140
-  _globals['_TOPROW']._serialized_start=1142
-  _globals['_TOPROW']._serialized_end=1189
-  _globals['_PROPOSE']._serialized_start=1191
-  _globals['_PROPOSE']._serialized_end=1314
-  _globals['_ACK']._serialized_start=1316
-  _globals['_ACK']._serialized_end=1337
-  _globals['_CANCEL']._serialized_start=1339
-  _globals['_CANCEL']._serialized_end=1347
-  _globals['_CLOSE']._serialized_start=1349
-  _globals['_CLOSE']._serialized_end=1356
-  _globals['_OPENED']._serialized_start=1358
-  _globals['_OPENED']._serialized_end=1380
-  _globals['_TIMINGS']._serialized_start=1382
-  _globals['_TIMINGS']._serialized_end=1429
-  _globals['_COMMIT']._serialized_start=1432
-  _globals['_COMMIT']._serialized_end=1597
-  _globals['_FINISH']._serialized_start=1599
-  _globals['_FINISH']._serialized_end=1650
-  _globals['_GOAWAY']._serialized_start=1652
-  _globals['_GOAWAY']._serialized_end=1684
-  _globals['_DESCRIBEREQUEST']._serialized_start=1686
-  _globals['_DESCRIBEREQUEST']._serialized_end=1703
-  _globals['_PROBE']._serialized_start=1705
-  _globals['_PROBE']._serialized_end=1739
-  _globals['_DESCRIPTION']._serialized_start=1742
-  _globals['_DESCRIPTION']._serialized_end=2120
-  _globals['_VERIFIER']._serialized_start=2464
-  _globals['_VERIFIER']._serialized_end=2611
+  _globals['_PROVENANCE']._serialized_start=662
+  _globals['_PROVENANCE']._serialized_end=808
+  _globals['_OPEN']._serialized_start=811
+  _globals['_OPEN']._serialized_end=1316
+  _globals['_APPEND']._serialized_start=1318
+  _globals['_APPEND']._serialized_end=1354
+  _globals['_TOPROW']._serialized_start=1356
+  _globals['_TOPROW']._serialized_end=1403
+  _globals['_PROPOSE']._serialized_start=1405
+  _globals['_PROPOSE']._serialized_end=1528
+  _globals['_ACK']._serialized_start=1530
+  _globals['_ACK']._serialized_end=1551
+  _globals['_CANCEL']._serialized_start=1553
+  _globals['_CANCEL']._serialized_end=1561
+  _globals['_CLOSE']._serialized_start=1563
+  _globals['_CLOSE']._serialized_end=1570
+  _globals['_OPENED']._serialized_start=1572
+  _globals['_OPENED']._serialized_end=1594
+  _globals['_TIMINGS']._serialized_start=1596
+  _globals['_TIMINGS']._serialized_end=1643
+  _globals['_COMMIT']._serialized_start=1646
+  _globals['_COMMIT']._serialized_end=1811
+  _globals['_FINISH']._serialized_start=1813
+  _globals['_FINISH']._serialized_end=1864
+  _globals['_GOAWAY']._serialized_start=1866
+  _globals['_GOAWAY']._serialized_end=1898
+  _globals['_DESCRIBEREQUEST']._serialized_start=1900
+  _globals['_DESCRIBEREQUEST']._serialized_end=1917
+  _globals['_PROBE']._serialized_start=1919
+  _globals['_PROBE']._serialized_end=1953
+  _globals['_DESCRIPTION']._serialized_start=1956
+  _globals['_DESCRIPTION']._serialized_end=2334
+  _globals['_VERIFIER']._serialized_start=2678
+  _globals['_VERIFIER']._serialized_end=2825
 # @@protoc_insertion_point(module_scope)

@@ -202,6 +202,51 @@ class Rollback(_message.Message):
 Global___Rollback: _TypeAlias = Rollback  # noqa: Y015
 
 @_typing.final
+class Provenance(_message.Message):
+    """Where a recorded answer comes from; sent only with consent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    draft: _builtins.str
+    template: _builtins.str
+    fallback: _builtins.float
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str | None = ...,
+        draft: _builtins.str | None = ...,
+        template: _builtins.str | None = ...,
+        fallback: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_domain", b"_domain", "_draft", b"_draft", "_fallback", b"_fallback", "_template", b"_template", "domain", b"domain", "draft", b"draft", "fallback", b"fallback", "template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_domain", b"_domain", "_draft", b"_draft", "_fallback", b"_fallback", "_template", b"_template", "domain", b"domain", "draft", b"draft", "fallback", b"fallback", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__domain: _TypeAlias = _typing.Literal["domain"]  # noqa: Y015
+    _WhichOneofArgType__domain: _TypeAlias = _typing.Literal["_domain", b"_domain"]  # noqa: Y015
+    _WhichOneofReturnType__draft: _TypeAlias = _typing.Literal["draft"]  # noqa: Y015
+    _WhichOneofArgType__draft: _TypeAlias = _typing.Literal["_draft", b"_draft"]  # noqa: Y015
+    _WhichOneofReturnType__fallback: _TypeAlias = _typing.Literal["fallback"]  # noqa: Y015
+    _WhichOneofArgType__fallback: _TypeAlias = _typing.Literal["_fallback", b"_fallback"]  # noqa: Y015
+    _WhichOneofReturnType__template: _TypeAlias = _typing.Literal["template"]  # noqa: Y015
+    _WhichOneofArgType__template: _TypeAlias = _typing.Literal["_template", b"_template"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__domain) -> _WhichOneofReturnType__domain | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__draft) -> _WhichOneofReturnType__draft | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fallback) -> _WhichOneofReturnType__fallback | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__template) -> _WhichOneofReturnType__template | None: ...
+
+Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
+
+@_typing.final
 class Open(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -222,6 +267,7 @@ class Open(_message.Message):
     EXPECTED_TOKENS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     session: _builtins.bytes
     keep: _builtins.int
     length: _builtins.int
@@ -246,6 +292,8 @@ class Open(_message.Message):
     def settings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Settings of later versions, refused by name until they are built."""
 
+    @_builtins.property
+    def provenance(self) -> Global___Provenance: ...
     def __init__(
         self,
         *,
@@ -266,21 +314,26 @@ class Open(_message.Message):
         expected_tokens: _builtins.int | None = ...,
         version: _builtins.int = ...,
         settings: _abc.Iterable[_builtins.str] | None = ...,
+        provenance: Global___Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_tokens", b"_expected_tokens", "_patience_ms", b"_patience_ms", "_rollback", b"_rollback", "expected_tokens", b"expected_tokens", "patience_ms", b"patience_ms", "rollback", b"rollback", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_tokens", b"_expected_tokens", "_patience_ms", b"_patience_ms", "_provenance", b"_provenance", "_rollback", b"_rollback", "expected_tokens", b"expected_tokens", "patience_ms", b"patience_ms", "provenance", b"provenance", "rollback", b"rollback", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_tokens", b"_expected_tokens", "_patience_ms", b"_patience_ms", "_rollback", b"_rollback", "consent", b"consent", "digest", b"digest", "expected_tokens", b"expected_tokens", "keep", b"keep", "length", b"length", "max_length", b"max_length", "patience_ms", b"patience_ms", "rollback", b"rollback", "run_ahead", b"run_ahead", "sampling", b"sampling", "session", b"session", "settings", b"settings", "stop_ids", b"stop_ids", "version", b"version", "wants_choices", b"wants_choices", "wants_logprobs", b"wants_logprobs", "wants_timings", b"wants_timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_tokens", b"_expected_tokens", "_patience_ms", b"_patience_ms", "_provenance", b"_provenance", "_rollback", b"_rollback", "consent", b"consent", "digest", b"digest", "expected_tokens", b"expected_tokens", "keep", b"keep", "length", b"length", "max_length", b"max_length", "patience_ms", b"patience_ms", "provenance", b"provenance", "rollback", b"rollback", "run_ahead", b"run_ahead", "sampling", b"sampling", "session", b"session", "settings", b"settings", "stop_ids", b"stop_ids", "version", b"version", "wants_choices", b"wants_choices", "wants_logprobs", b"wants_logprobs", "wants_timings", b"wants_timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_tokens: _TypeAlias = _typing.Literal["expected_tokens"]  # noqa: Y015
     _WhichOneofArgType__expected_tokens: _TypeAlias = _typing.Literal["_expected_tokens", b"_expected_tokens"]  # noqa: Y015
     _WhichOneofReturnType__patience_ms: _TypeAlias = _typing.Literal["patience_ms"]  # noqa: Y015
     _WhichOneofArgType__patience_ms: _TypeAlias = _typing.Literal["_patience_ms", b"_patience_ms"]  # noqa: Y015
+    _WhichOneofReturnType__provenance: _TypeAlias = _typing.Literal["provenance"]  # noqa: Y015
+    _WhichOneofArgType__provenance: _TypeAlias = _typing.Literal["_provenance", b"_provenance"]  # noqa: Y015
     _WhichOneofReturnType__rollback: _TypeAlias = _typing.Literal["rollback"]  # noqa: Y015
     _WhichOneofArgType__rollback: _TypeAlias = _typing.Literal["_rollback", b"_rollback"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_tokens) -> _WhichOneofReturnType__expected_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__patience_ms) -> _WhichOneofReturnType__patience_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provenance) -> _WhichOneofReturnType__provenance | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rollback) -> _WhichOneofReturnType__rollback | None: ...
 
