@@ -10,7 +10,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from outrider_cloud.engine import EngineLimits, Verdict, Work
+from outrider_cloud.records.record import Tops
 from outrider_edge.draft import Candidate, Detail, Expansion, Leaf
 from outrider_protos.words import Sampling
 
@@ -42,6 +45,7 @@ class ScriptEngine:
         )
         self._tokens = script.tokens()
         self._step_s, self._row_s = step_s, row_s
+        self._judged: dict[int, tuple[int, ...]] = {}  # choices of the last forward
 
     def forward(self, batch: Sequence[Work]) -> list[Verdict | None]:
         """See `Engine.forward`: the first row of a forward takes `step_s`, others `row_s`."""
@@ -54,7 +58,15 @@ class ScriptEngine:
         depths = [0]
         for parent in work.parents:
             depths.append(depths[parent] + 1)
-        return Verdict(choices=tuple(self._tokens[root + depth] for depth in depths))
+        choices = tuple(self._tokens[root + depth] for depth in depths)
+        self._judged[work.session] = choices
+        return Verdict(choices=choices)
+
+    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+        """The script is sure of itself."""
+        choices = np.array([[self._judged[session][row]] for row in rows], np.int32)
+        certain = np.zeros(choices.shape, np.float32)
+        return Tops(choices, certain, certain[:, 0])
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:
         """There is no KV."""

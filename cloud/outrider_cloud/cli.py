@@ -45,6 +45,9 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     kv_tokens: Annotated[int | None, typer.Option(help="Tokens the KV cache holds.")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Devices at once.")] = None,
     max_sessions: Annotated[int | None, typer.Option(help="Token logs remembered.")] = None,
+    records: Annotated[
+        str | None, typer.Option(help="Folder or URL for answers whose devices consent.")
+    ] = None,
     drain_grace_s: Annotated[
         float | None, typer.Option(help="Seconds that answers being written have to end.")
     ] = None,

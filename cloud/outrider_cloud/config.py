@@ -28,4 +28,5 @@ class ServeConfig(BaseModel):
     kv_tokens: int | None = Field(default=None, ge=32)  # None: what the memory allows
     max_streams: int = Field(default=256, ge=1)
     max_sessions: int = Field(default=1024, ge=1)
+    records: str | None = None  # folder or URL of shards; None: nothing is recorded
     drain_grace_s: float = Field(default=10.0, ge=0, le=86_400)

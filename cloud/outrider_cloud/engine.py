@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from outrider_cloud.records.record import Tops
 from outrider_protos.words import Rollback, Sampling, TopRow
 
 
@@ -69,6 +70,9 @@ class Engine(Protocol):
 
         Afterwards a session's KV holds `past + len(prefix)` tokens and its nodes provisionally.
         """
+
+    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+        """The likeliest tokens after rows that the last forward judged; before the next one."""
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:
         """Of the nodes of the session's last forward, these (1-based, a path) become KV."""

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from outrider_cloud.engine import Engine
 from outrider_cloud.errors import EngineError
 from outrider_cloud.port import Port
+from outrider_cloud.recorder import Recorder
 from outrider_cloud.service import VerifierService
 from outrider_cloud.verifier import Verifier
 from outrider_cloud.worker import Worker
@@ -35,11 +36,12 @@ class Server:
         verifier: Verifier,
         engine: Engine,
         description: outrider_pb2.Description,
+        recorder: Recorder | None = None,
     ) -> None:
         self.address = port.address
         self._server = port.server
         self._health = health.aio.HealthServicer()
-        self._worker = Worker(verifier, engine, asyncio.get_running_loop())
+        self._worker = Worker(verifier, engine, asyncio.get_running_loop(), recorder)
         self._service = VerifierService(self._worker, description)
         outrider_pb2_grpc.add_VerifierServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

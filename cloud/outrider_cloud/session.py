@@ -15,6 +15,7 @@ from enum import Enum
 from outrider_cloud.cost import Acceptance
 from outrider_cloud.engine import EngineLimits
 from outrider_cloud.errors import PeerCode, PeerError
+from outrider_cloud.trace import Opening
 from outrider_cloud.trie import EpochTrie
 from outrider_protos.loghash import LogHash
 from outrider_protos.words import (
@@ -26,6 +27,7 @@ from outrider_protos.words import (
     Open,
     Opened,
     Propose,
+    Provenance,
 )
 
 
@@ -128,6 +130,17 @@ class Session:
         self.phase = Phase.IDLE
         self._called_s = None
         self._leave_epoch()
+
+    def opening(self) -> Opening:
+        """What a record of this generation begins with."""
+        word = self.open
+        return Opening(
+            owner=self.owner,
+            prompt=tuple(self.log[: word.length]),
+            sampling=word.sampling,
+            rollback=word.rollback,
+            provenance=word.provenance or Provenance(),
+        )
 
     # What the forwards need and bring.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from outrider_cloud.agreement import Judgement, judge
 from outrider_cloud.engine import Verdict, Work
 from outrider_cloud.session import Phase, Session
+from outrider_cloud.trace import Trace, choices_at, fates_of, rows_of
 from outrider_cloud.trie import EpochTrie, Node
 from outrider_protos.words import CloudWord, Commit, Distance, Finish, Timings
 
@@ -20,6 +21,7 @@ class Outcome:
     kept: tuple[int, ...] = ()  # nodes of the work whose KV stays
     committed: int = 0  # tokens
     own: int = 0  # of them, those that nobody had proposed in time
+    trace: Trace | None = None  # where the device lets them be recorded
 
 
 @dataclass(slots=True)
@@ -83,7 +85,34 @@ class Turn:
         if reason is not None:
             session.stop()
             words = (commit, Finish(reason))
-        return Outcome(words, kept, committed, len(commit.tokens))
+        trace = None
+        if session.open.consent:
+            ended = reason is not None
+            trace = self._trace(before, committed, work, verdict, judgement, ended=ended)
+        return Outcome(words, kept, committed, len(commit.tokens), trace)
+
+    def _trace(
+        self,
+        before: int,
+        committed: int,
+        work: Work,
+        verdict: Verdict,
+        judgement: Judgement,
+        *,
+        ended: bool,
+    ) -> Trace:
+        session, rows = self.session, rows_of(judgement, committed)
+        return Trace(
+            generation=self.serial,
+            session=session.handle,
+            opening=session.opening() if before == session.open.length else None,
+            at=before,
+            rows=rows,
+            tokens=tuple(session.log[before : before + committed]),
+            choices=choices_at(verdict, rows),
+            fates=fates_of(work, judgement, committed),
+            ended=ended,
+        )
 
     def _row_nodes(self) -> list[int]:
         """The node numbers of the verdict's rows, if the epoch reaches the log's end at all."""

@@ -19,6 +19,7 @@ from outrider_cloud.pool import KvPool
 from outrider_cloud.scheduler import Budget, Scheduler
 from outrider_cloud.session import Phase, Session, check_open
 from outrider_cloud.table import SessionTable
+from outrider_cloud.trace import Trace
 from outrider_cloud.turn import Turn
 from outrider_protos.words import (
     Ack,
@@ -76,6 +77,7 @@ class Applied:
 
     says: tuple[Say, ...]
     keeps: tuple[tuple[int, tuple[int, ...]], ...]
+    traces: tuple[Trace, ...] = ()  # for the records; the engine's rows are there until it forwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,7 @@ class Verifier:
             self._cost.observe(sum(turn.rows for turn in plan.turns), elapsed_s)
         says: list[Say] = []
         keeps: list[tuple[int, tuple[int, ...]]] = []
+        traces: list[Trace] = []
         committed = own = 0
         for turn, work, verdict in zip(plan.turns, plan.works, verdicts, strict=True):
             if not turn.stands:
@@ -196,6 +199,8 @@ class Verifier:
             outcome = turn.conclude(work, verdict, elapsed_s, now_s)
             if session.stream is not None:
                 says += [Say(session.stream, word) for word in outcome.words]
+            if outcome.trace is not None:
+                traces.append(outcome.trace)
             if work.nodes:
                 keeps.append((work.session, outcome.kept))
             committed += outcome.committed
@@ -204,7 +209,7 @@ class Verifier:
                 self._pool.settle(session)
             self._track(session)
         self._count(plan, committed, own)
-        return Applied(tuple(says), tuple(keeps))
+        return Applied(tuple(says), tuple(keeps), tuple(traces))
 
     def abandon(self, plan: Plan, now_s: float) -> list[Say]:
         """The forward failed: its sessions lose their KV, and the devices come back later."""

@@ -17,6 +17,7 @@ from typing import Protocol
 from outrider_cloud.engine import Engine
 from outrider_cloud.errors import BusyError, EngineError, PeerError
 from outrider_cloud.log import place
+from outrider_cloud.recorder import Recorder
 from outrider_cloud.verifier import Plan, Say, Verifier
 from outrider_protos.words import CloudWord, DeviceWord
 
@@ -40,10 +41,17 @@ class Outlet(Protocol):
 class Worker:
     """The model thread. Public methods are called on the event loop and return at once."""
 
-    def __init__(self, verifier: Verifier, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._verifier = verifier
         self._engine = engine
         self._loop = loop
+        self._recorder = recorder
         self.crashed: asyncio.Future[None] = loop.create_future()  # done: the thread is dead
         # Not bounded itself: every stream bounds what it hands over, and streams are bounded.
         self._inbox: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -132,6 +140,9 @@ class Worker:
         applied = self._verifier.apply(plan, verdicts, now_s - start_s, now_s)
         self._tell(applied.says)
         self._flush()  # before the bookkeeping below: the devices wait for this
+        if self._recorder is not None:
+            for trace in applied.traces:
+                self._recorder.take(trace, self._engine.tops(trace.session, trace.rows))
         for keep in applied.keeps:
             self._engine.keep(*keep)
 

@@ -4,10 +4,14 @@ Time passes only when a test lets it; nothing here decides what is proposed.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from outrider_cloud.engine import EngineLimits
 from outrider_cloud.errors import EngineError, PeerError
+from outrider_cloud.records.assembly import Assembly
+from outrider_cloud.records.record import Record, Versions
+from outrider_cloud.trace import Trace
 from outrider_cloud.verifier import Verifier, VerifierSettings
 from outrider_protos.loghash import LogHash
 from outrider_protos.words import (
@@ -44,6 +48,8 @@ class Rim:
         self.now_s = 100.0
         self.row_s = row_s  # a forward takes 10 ms and this much for every row
         self.unread: defaultdict[int, list[CloudWord]] = defaultdict(list)
+        self.assembly = Assembly(Versions(target="simulated", tokenizer=bytes(16), runtime="none"))
+        self.records: list[Record] = []
 
     def connect(self, stream: int, owner: str = "anna") -> None:
         self.verifier.connect(stream, owner)
@@ -90,12 +96,19 @@ class Rim:
             elapsed_s = 0.010 + self.row_s * rows
             self.now_s += elapsed_s
             applied = self.verifier.apply(plan, verdicts, elapsed_s, self.now_s)
+            self.record(applied.traces)
             for session, nodes in applied.keeps:
                 self.target.keep(session, nodes)
             says = list(applied.says)
         for say in says:
             self.unread[say.stream].append(say.word)
         return True
+
+    def record(self, traces: Sequence[Trace]) -> None:
+        for trace in traces:
+            tops = self.target.tops(trace.session, trace.rows)
+            record = self.assembly.take(trace, tops, self.now_s)
+            self.records += [] if record is None else [record]
 
     def run(self, most: int = 10_000) -> int:
         """Turns until nothing is due; how many it took."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from outrider_cloud.engine import EngineLimits, Verdict, Work
 from outrider_cloud.errors import EngineError
+from outrider_cloud.records.record import TOP_TOKENS, Tops
 from outrider_protos import distance
 from outrider_protos.choice import choose, log_probability
 from outrider_protos.words import Distance, FinishReason, Rollback, Sampling, TopRow
@@ -50,6 +51,7 @@ class SimulatedTarget:
         self._end_logit = end_logit  # added to end tokens, so that texts are not too short
         self._ids = np.arange(1, limits.vocab_size + 1, dtype=np.uint64)
         self._kv: dict[int, _Kv] = {}
+        self._judged: dict[int, dict[int, NDArray[np.float32]]] = {}  # of the last forward
         self.failing = False
         self.batches: list[tuple[Work, ...]] = []  # every forward's works
 
@@ -70,12 +72,25 @@ class SimulatedTarget:
         assert len({work.session for work in batch}) == len(batch), "a session twice"
         self.batches.append(tuple(batch))
         before = self._pages()
+        self._judged = {}
         verdicts = [self._one(work) for work in batch]
         after = self._pages()
         # An engine may feed the works in any order, so nobody may count on another's shrinking.
         most = sum(max(pages, before.get(session, 0)) for session, pages in after.items())
         assert most <= self._limits.pages, f"{most} pages are needed"
         return verdicts
+
+    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+        assert all(row in self._judged[session] for row in rows), "rows that were not judged"
+        logits = np.stack([self._judged[session][row] for row in rows])
+        order = np.argsort(-logits, axis=1, kind="stable")[:, :TOP_TOKENS]
+        powers = np.exp(logits.astype(np.float64))
+        logprobs = np.log(powers / powers.sum(axis=1, keepdims=True))
+        return Tops(
+            order.astype(np.int32),
+            np.take_along_axis(logprobs, order, 1).astype(np.float32),
+            np.zeros(len(rows), np.float32),
+        )
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:
         kv = self._kv[session]
@@ -142,6 +157,7 @@ class SimulatedTarget:
         if not work.judge:
             return None
         rows = [self._row(state) for state in states]
+        self._judged[work.session] = dict(enumerate(rows))
         choices = tuple(
             choose(row, work.sampling, index) for row, index in zip(rows, indices, strict=True)
         )

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from outrider_cloud.engine import EngineLimits, Verdict, Work
 from outrider_cloud.errors import EngineError
+from outrider_cloud.records.record import Tops
 from outrider_cloud.target import Target
 from outrider_cloud.transformers_engine import attention, tree
 from outrider_cloud.transformers_engine.packed_linear import pack_linears
@@ -25,7 +26,7 @@ from outrider_cloud.transformers_engine.paged_kernel import paged_kernel_works
 from outrider_cloud.transformers_engine.pages import Pages
 from outrider_cloud.transformers_engine.plan import Plan, make_plan
 from outrider_cloud.transformers_engine.pool import Pool, pages_that_fit
-from outrider_cloud.transformers_engine.rows import judge
+from outrider_cloud.transformers_engine.rows import judge, top_tokens
 
 CPU_PAGE_TOKENS = 16
 CUDA_PAGE_TOKENS = 256  # flash attention 2 reads no smaller pages
@@ -70,6 +71,7 @@ class TransformersEngine:
             raise EngineError("the memory does not hold the KV pool") from error
         self._pages = Pages(pages, page_tokens)
         self._held: dict[int, _Held] = {}
+        self._rows: dict[int, Tensor] = {}  # logits of the last forward by session, until the next
 
     def warm(self) -> None:
         """One forward that nobody waits for: the first one packs weights and builds kernels."""
@@ -78,6 +80,7 @@ class TransformersEngine:
 
     def forward(self, batch: Sequence[Work]) -> list[Verdict | None]:
         """See `Engine.forward`. After an EngineError the `past` tokens of each work stand."""
+        self._rows = {}
         with torch.inference_mode():
             for work in batch:
                 self._admit(work)
@@ -102,6 +105,17 @@ class TransformersEngine:
                 self._pool.move([source[node - 1] for node in nodes], source[: len(nodes)])
         self._pages.resize(session, kept)
         self._held[session] = _Held(kept)
+
+    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+        """The likeliest tokens after some of the rows the last forward judged for the session.
+
+        Costs nothing unless it is called. Raises EngineError if no such rows were judged.
+        """
+        judged = self._rows.get(session)
+        if judged is None or not all(0 <= row < len(judged) for row in rows):
+            raise EngineError(f"session {session}: no such rows were judged")
+        with torch.inference_mode():
+            return top_tokens(judged[list(rows)])
 
     def release(self, session: int) -> None:
         """See `Engine.release`."""
@@ -130,7 +144,13 @@ class TransformersEngine:
         plan = make_plan(batch, self._pages, self._pool, paged_kernel=self._paged_kernel)
         logits = self._logits(plan)
         judged = [work for work in batch if work.judge]
-        return judge(logits, judged) if judged else []
+        if not judged:
+            return []
+        sizes = [1 + len(work.nodes) for work in judged]
+        self._rows = dict(
+            zip((work.session for work in judged), torch.split(logits, sizes), strict=True)
+        )
+        return judge(logits, judged)
 
     def _logits(self, plan: Plan) -> Tensor:
         """[judged rows, vocabulary]; the output layer sees no other row."""

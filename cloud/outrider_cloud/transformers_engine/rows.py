@@ -13,6 +13,7 @@ from torch import Tensor
 from outrider_cloud.choice import Draw, choose
 from outrider_cloud.engine import Verdict, Work
 from outrider_cloud.errors import EngineError
+from outrider_cloud.records.record import TOP_TOKENS, Tops
 from outrider_cloud.transformers_engine import tree
 from outrider_protos import distance
 from outrider_protos.words import Distance, TopRow
@@ -33,6 +34,19 @@ def judge(logits: Tensor, works: Sequence[Work]) -> list[Verdict]:
     numbers = torch.cat(columns).tolist()
     chosen, told = iter(numbers[: len(logits)]), iter(numbers[len(logits) :])
     return [_verdict(work, chosen, told) for work in works]
+
+
+def top_tokens(logits: Tensor) -> Tops:
+    """Of rows [rows, vocabulary], see `Tops`."""
+    logits = logits.to(torch.float32)
+    best, tokens = logits.topk(min(TOP_TOKENS, logits.shape[1]))
+    logprobs = best - logits.logsumexp(dim=1, keepdim=True)
+    tails = (1 - logprobs.exp().sum(dim=1)).clamp(min=0)
+    return Tops(
+        tokens.to(torch.int32).numpy(force=True),
+        logprobs.numpy(force=True),
+        tails.numpy(force=True),
+    )
 
 
 def _draws(work: Work) -> Iterator[Draw]:

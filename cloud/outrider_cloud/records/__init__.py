@@ -1,0 +1,1 @@
+"""What the cloud's answers leave behind for training: records, and the shards they lie in."""
