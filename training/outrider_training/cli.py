@@ -10,6 +10,10 @@ from typing import Annotated
 import torch
 import typer
 
+from outrider_cloud.errors import CloudError
+from outrider_cloud.records.shards import ShardError, StoreError
+from outrider_edge.errors import EdgeError
+from outrider_training.cli_data import data, generate_command
 from outrider_training.convert import convert
 from outrider_training.demo_models import DEMO_PLAN, PairPaths, build_pair
 from outrider_training.errors import TrainingError
@@ -19,8 +23,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Models for Outrider: conversion to GGUF and the demo pair.",
+    help="Models for Outrider: conversion to GGUF, the demo pair, and records to learn from.",
 )
+
+
+app.command("generate")(generate_command)
+app.add_typer(data, name="data")
 
 
 @app.command("convert")
@@ -58,6 +66,6 @@ def main() -> None:
     """Run the command; expected errors become one line and exit code 1."""
     try:
         app()
-    except TrainingError as error:
+    except (TrainingError, CloudError, EdgeError, ShardError, StoreError) as error:
         typer.echo(f"outrider-train: {error}", err=True)
         sys.exit(1)

@@ -39,6 +39,13 @@ class TokenizerUnsupportedError(CallerError):
         super().__init__(f"unsupported tokenizer: {feature}")
 
 
+class PromptTooLongError(CallerError):
+    """A prompt leaves no room for an answer."""
+
+    def __init__(self, number: int, tokens: int, most: int) -> None:
+        super().__init__(f"prompt {number} has {tokens} tokens, the target's context holds {most}")
+
+
 class ResourceError(TrainingError):
     """The machine lacks something: a library, a writable place, room on the disk."""
 
