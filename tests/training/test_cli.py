@@ -19,6 +19,17 @@ def test_convert_reports_size_and_fallbacks(make_folder: MakeFolder, tmp_path: P
     assert f"{target}: {target.stat().st_size:,} bytes" in result.stdout
 
 
+def test_export_says_how_much_changed(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """The same weights, rounded the same way: the file is the mould again."""
+    folder, mould, target = make_folder(), tmp_path / "mould.gguf", tmp_path / "new.gguf"
+    runner = CliRunner()
+    assert runner.invoke(cli.app, ["convert", str(folder), str(mould)]).exit_code == 0
+    result = runner.invoke(cli.app, ["export", str(folder), str(target), "--mould", str(mould)])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{target}: {mould.stat().st_size:,} bytes, ")
+    assert target.read_bytes() == mould.read_bytes()
+
+
 def test_unknown_type_lists_the_known_ones(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.app, ["convert", "a", "b", "--type", "q3"])
     assert result.exit_code == 2

@@ -17,7 +17,9 @@ from outrider_training.cli_data import data, generate_command
 from outrider_training.convert import convert
 from outrider_training.demo_models import DEMO_PLAN, PairPaths, build_pair
 from outrider_training.errors import TrainingError
+from outrider_training.mould import cast
 from outrider_training.quantize import StorageType
+from outrider_training.student import load_student
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +46,22 @@ def convert_command(
     for name, stored in conversion.fallbacks:
         typer.echo(f"{name}: rows do not divide into {kind.value} blocks, stored as {stored.value}")
     typer.echo(f"{target}: {conversion.size_bytes:,} bytes")
+
+
+@app.command("export")
+def export_command(
+    source: Annotated[Path, typer.Argument(help="The trained model: a transformers folder.")],
+    target: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
+    mould: Annotated[
+        Path, typer.Option(help="The GGUF file whose types, tokenizer and template are kept.")
+    ],
+) -> None:
+    """Put trained weights into a copy of a GGUF file, each tensor in its own type."""
+    casting = cast(load_student(source), mould, target)
+    typer.echo(
+        f"{target}: {casting.size_bytes:,} bytes, "
+        f"{casting.changed_rows:,} of {casting.rows:,} rows changed"
+    )
 
 
 @app.command("demo-models")

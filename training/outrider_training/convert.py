@@ -6,12 +6,7 @@ It does not know training; other architectures are refused by name.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-import gguf
-import numpy as np
-import numpy.typing as npt
-import torch
 from gguf import GGUFWriter
 from safetensors import SafetensorError
 from transformers import (
@@ -29,10 +24,9 @@ from outrider_training.errors import (
     TargetUnwritableError,
     TokenizerUnsupportedError,
 )
+from outrider_training.families import OUTPUT, family_of, stored_tensors
 from outrider_training.gguf_tokenizer import write_tokenizer
 from outrider_training.quantize import StorageType, quantize
-
-_ARCHITECTURE: Final = gguf.MODEL_ARCH.LLAMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +46,12 @@ def convert(folder: Path, target: Path, kind: StorageType, name: str | None = No
     config = _read_config(folder)
     tokenizer = _read_tokenizer(folder)
     model = _read_model(folder)
-    writer = GGUFWriter(None, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])
+    writer = GGUFWriter(None, family_of(config).name)
     writer.add_name(name or folder.resolve().name)
     writer.add_file_type(kind.file_type)
     _write_shape(writer, config)
     write_tokenizer(writer, tokenizer, config.vocab_size)
-    fallbacks = _add_tensors(writer, model, config, kind)
+    fallbacks = _add_tensors(writer, model, kind)
     size_bytes = _write_whole(writer, target)
     return Conversion(size_bytes, fallbacks)
 
@@ -118,41 +112,17 @@ def _write_shape(writer: GGUFWriter, config: LlamaConfig) -> None:
 
 
 def _add_tensors(
-    writer: GGUFWriter, model: LlamaForCausalLM, config: LlamaConfig, kind: StorageType
+    writer: GGUFWriter, model: LlamaForCausalLM, kind: StorageType
 ) -> tuple[tuple[str, StorageType], ...]:
-    names = gguf.get_tensor_name_map(_ARCHITECTURE, config.num_hidden_layers)
     fallbacks: list[tuple[str, StorageType]] = []
-    for source_name, tensor in model.state_dict().items():
-        if source_name == "lm_head.weight" and config.tie_word_embeddings:
+    for name, weights in stored_tensors(model):
+        if name == OUTPUT and model.config.tie_word_embeddings:
             continue
-        target_name = names.get_name(source_name, try_suffixes=(".weight",))
-        if target_name is None:
-            raise ModelUnsupportedError("tensor", source_name, "those of the llama architecture")
-        weights = _rotated(source_name, tensor, config)
         stored = StorageType.F32 if weights.ndim == 1 else kind.for_rows(weights.shape[-1])
         if weights.ndim > 1 and stored is not kind:
-            fallbacks.append((target_name, stored))
-        writer.add_tensor(target_name, quantize(weights, stored), raw_dtype=stored.ggml)
+            fallbacks.append((name, stored))
+        writer.add_tensor(name, quantize(weights, stored.ggml), raw_dtype=stored.ggml)
     return tuple(fallbacks)
-
-
-def _rotated(name: str, tensor: torch.Tensor, config: LlamaConfig) -> npt.NDArray[np.float32]:
-    """Float32 weights; Q and K in the order of llama.cpp's rotary embedding.
-
-    transformers rotates dimension i of a head with i + half, llama.cpp neighbours, so the rows
-    of the two halves are interleaved.
-    """
-    weights: npt.NDArray[np.float32] = tensor.to(torch.float32).numpy()
-    heads = {
-        ".q_proj.": config.num_attention_heads,
-        ".k_proj.": config.num_key_value_heads,
-    }
-    for part, count in heads.items():
-        if part in name:
-            rows, columns = weights.shape
-            halves = weights.reshape(count, 2, rows // count // 2, columns)
-            return halves.swapaxes(1, 2).reshape(rows, columns)
-    return weights
 
 
 def _write_whole(writer: GGUFWriter, target: Path) -> int:

@@ -32,6 +32,20 @@ class ModelUnsupportedError(CallerError):
         super().__init__(f"unsupported {feature}: {found}; supported: {supported}")
 
 
+class TypeUnsupportedError(CallerError):
+    """Tensors of this type cannot be written."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"tensors of type {kind} cannot be written")
+
+
+class MouldMismatchError(CallerError):
+    """The file that should give the form has not the model's."""
+
+    def __init__(self, mould: Path, problem: str) -> None:
+        super().__init__(f"{mould} cannot be the mould: it {problem}")
+
+
 class TokenizerUnsupportedError(CallerError):
     """llama.cpp would not give the same token ids for this tokenizer."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, LlamaFileType
 
-from outrider_training.errors import QuantizerMissingError
+from outrider_training.errors import QuantizerMissingError, TypeUnsupportedError
 
 
 class StorageType(Enum):
@@ -63,6 +63,17 @@ _FILE_TYPES = {
 }
 
 
+# Of the others, some need an importance matrix and some are for activations alone.
+_WRITABLE = frozenset(
+    GGMLQuantizationType[name]
+    for name in (
+        *("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
+        *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S", "IQ2_S"),
+        "MXFP4",
+    )
+)
+
+
 @cache
 def _ggml() -> ctypes.CDLL:
     folder = Path(llama_cpp.__file__).parent / "lib"
@@ -83,14 +94,19 @@ def _ggml() -> ctypes.CDLL:
     return library
 
 
-def quantize(weights: npt.NDArray[np.float32], kind: StorageType) -> npt.NDArray[np.uint8]:
-    """Bytes of shape (..., bytes per row) of weights of shape (..., row length)."""
+def quantize(weights: npt.NDArray[np.float32], kind: GGMLQuantizationType) -> npt.NDArray[np.uint8]:
+    """Bytes of shape (..., bytes per row) of weights of shape (..., row length).
+
+    Raises TypeUnsupportedError for types that ggml writes only with an importance matrix, or not.
+    """
+    if kind not in _WRITABLE:
+        raise TypeUnsupportedError(kind.name)
     source = np.ascontiguousarray(weights, np.float32)
     row_length = source.shape[-1]
-    block, block_bytes = gguf.GGML_QUANT_SIZES[kind.ggml]
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     stored = np.empty((*source.shape[:-1], row_length // block * block_bytes), np.uint8)
     written = _ggml().ggml_quantize_chunk(
-        int(kind.ggml),
+        int(kind),
         source.ctypes.data,
         stored.ctypes.data,
         0,
