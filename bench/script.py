@@ -46,6 +46,7 @@ class ScriptEngine:
         self._tokens = script.tokens()
         self._step_s, self._row_s = step_s, row_s
         self._judged: dict[int, tuple[int, ...]] = {}  # choices of the last forward
+        self._held: list[int] = []
 
     def forward(self, batch: Sequence[Work]) -> list[Verdict | None]:
         """See `Engine.forward`: the first row of a forward takes `step_s`, others `row_s`."""
@@ -62,9 +63,14 @@ class ScriptEngine:
         self._judged[work.session] = choices
         return Verdict(choices=choices)
 
-    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+    def hold(self, session: int, rows: Sequence[int]) -> None:
+        """See `Engine.hold`."""
+        self._held += [self._judged[session][row] for row in rows]
+
+    def tops(self) -> Tops:
         """The script is sure of itself."""
-        choices = np.array([[self._judged[session][row]] for row in rows], np.int32)
+        choices = np.array([[choice] for choice in self._held], np.int32)
+        self._held = []
         certain = np.zeros(choices.shape, np.float32)
         return Tops(choices, certain, certain[:, 0])
 

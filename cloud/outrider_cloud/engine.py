@@ -71,8 +71,14 @@ class Engine(Protocol):
         Afterwards a session's KV holds `past + len(prefix)` tokens and its nodes provisionally.
         """
 
-    def tops(self, session: int, rows: Sequence[int]) -> Tops:
-        """The likeliest tokens after rows that the last forward judged; before the next one."""
+    def hold(self, session: int, rows: Sequence[int]) -> None:
+        """Keep logits of rows that the last forward judged, until `tops`. Before the next one."""
+
+    def tops(self) -> Tops:
+        """The likeliest tokens after all rows that are held, in that order; at least one is.
+
+        Many rows at once cost a fraction of one at a time. They are not held any more.
+        """
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:
         """Of the nodes of the session's last forward, these (1-based, a path) become KV."""

@@ -1,13 +1,14 @@
 """The thread that turns traces into shards, off the model's path.
 
-What is handed over waits in a bounded queue; when the disk does not keep up, what comes is dropped,
-and counted. A store that fails costs records, never an answer.
+What is handed over waits in a bounded queue, where the thread looks a few times a second: waking it
+for every turn would cost the model's thread more than all the rest. When the disk does not keep up,
+what comes is dropped, and counted. A store that fails costs records, never an answer.
 """
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,7 +23,8 @@ from outrider_cloud.trace import Trace
 _LOG = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 4096  # traces, of about 0.6 KB a token each
-_TICK_S: Final = 1.0
+_LOOK_S: Final = 0.25
+_TIDY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,8 @@ class Recorder:
         self._assembly = Assembly(versions)
         self._dropped = 0
         self._tidy_at_s = 0.0  # monotonic
-        # None ends the thread.
-        self._queue: queue.Queue[tuple[Trace, Tops] | None] = queue.Queue()
+        self._queue: deque[tuple[Trace, Tops]] = deque()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._main, name="records", daemon=True)
 
     @property
@@ -60,14 +62,14 @@ class Recorder:
         self._thread.start()
 
     def take(self, trace: Trace, tops: Tops) -> None:
-        if self._queue.qsize() >= MOST_WAITING:
+        if len(self._queue) >= MOST_WAITING:
             self._dropped += len(trace.tokens)
         else:
-            self._queue.put((trace, tops))
+            self._queue.append((trace, tops))
 
     def stop(self) -> None:
         """Write what was handed over and end the thread."""
-        self._queue.put(None)
+        self._stopping.set()
         self._thread.join()
         counted = " ".join(f"{name}={tokens}" for name, tokens in asdict(self.counted).items())
         _LOG.info("event=records_closed %s", counted)
@@ -75,29 +77,25 @@ class Recorder:
     # Below runs on the recorder's own thread.
 
     def _main(self) -> None:
-        while self._work():
+        while not self._stopping.wait(_LOOK_S):
+            self._work()
             self._tidy()
+        self._work()
         for record in self._assembly.rest():
             self._write(partial(self._writer.add, record))
         self._write(self._writer.close)
 
-    def _work(self) -> bool:
-        """Take in one trace, or none for a while; False if that was the last."""
-        try:
-            handed = self._queue.get(timeout=_TICK_S)
-        except queue.Empty:
-            return True
-        if handed is None:
-            return False
-        record = self._assembly.take(*handed, time.time())
-        if record is not None:
-            self._write(partial(self._writer.add, record))
-        return True
+    def _work(self) -> None:
+        """Take in what waits."""
+        while self._queue:
+            record = self._assembly.take(*self._queue.popleft(), time.time())
+            if record is not None:
+                self._write(partial(self._writer.add, record))
 
     def _tidy(self) -> None:
         if time.monotonic() < self._tidy_at_s:
             return
-        self._tidy_at_s = time.monotonic() + _TICK_S
+        self._tidy_at_s = time.monotonic() + _TIDY_S
         for record in self._assembly.silent(time.time()):
             self._write(partial(self._writer.add, record))
         self._write(self._writer.tick)

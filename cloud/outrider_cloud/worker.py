@@ -18,10 +18,13 @@ from outrider_cloud.engine import Engine
 from outrider_cloud.errors import BusyError, EngineError, PeerError
 from outrider_cloud.log import place
 from outrider_cloud.recorder import Recorder
+from outrider_cloud.trace import Trace
 from outrider_cloud.verifier import Plan, Say, Verifier
 from outrider_protos.words import CloudWord, DeviceWord
 
 _LOG = logging.getLogger(__name__)
+
+HELD_ROWS = 64  # logits that wait to be looked at together, unless there is a pause before
 
 _Job = Callable[[], None]
 
@@ -58,6 +61,7 @@ class Worker:
         self._stopping = False
         self._outlets: dict[int, Outlet] = {}  # this and below: the model thread's alone
         self._outgoing: list[_Job] = []
+        self._traces: list[Trace] = []  # whose rows the engine holds
         self._heard: dict[Outlet, int] = {}
         self._thread = threading.Thread(target=self._main, name="model", daemon=True)
 
@@ -98,6 +102,7 @@ class Worker:
         while not self._stopping:
             self._take(wait=idle)
             idle = not self._turn()
+        self._record()
 
     def _take(self, *, wait: bool) -> None:
         if wait:
@@ -118,6 +123,7 @@ class Worker:
         plan = self._verifier.plan(time.monotonic())
         if plan is None:
             self._flush()
+            self._record()
             return False
         if self._outgoing:
             self._flush()
@@ -141,10 +147,25 @@ class Worker:
         self._tell(applied.says)
         self._flush()  # before the bookkeeping below: the devices wait for this
         if self._recorder is not None:
-            for trace in applied.traces:
-                self._recorder.take(trace, self._engine.tops(trace.session, trace.rows))
+            self._hold(applied.traces)
         for keep in applied.keeps:
             self._engine.keep(*keep)
+
+    def _hold(self, traces: Sequence[Trace]) -> None:
+        for trace in traces:
+            self._engine.hold(trace.session, trace.rows)
+        self._traces += traces
+        if sum(len(trace.rows) for trace in self._traces) >= HELD_ROWS:
+            self._record()
+
+    def _record(self) -> None:
+        """Hand the held traces over, with what the target thought."""
+        if self._recorder is None or not self._traces:
+            return
+        traces, self._traces = self._traces, []
+        parts = self._engine.tops().split([len(trace.rows) for trace in traces])
+        for trace, tops in zip(traces, parts, strict=True):
+            self._recorder.take(trace, tops)
 
     def _connect(self, stream: int, owner: str, outlet: Outlet) -> None:
         try:

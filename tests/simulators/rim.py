@@ -106,7 +106,8 @@ class Rim:
 
     def record(self, traces: Sequence[Trace]) -> None:
         for trace in traces:
-            tops = self.target.tops(trace.session, trace.rows)
+            self.target.hold(trace.session, trace.rows)
+            tops = self.target.tops()
             record = self.assembly.take(trace, tops, self.now_s)
             self.records += [] if record is None else [record]
 

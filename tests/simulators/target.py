@@ -52,6 +52,7 @@ class SimulatedTarget:
         self._ids = np.arange(1, limits.vocab_size + 1, dtype=np.uint64)
         self._kv: dict[int, _Kv] = {}
         self._judged: dict[int, dict[int, NDArray[np.float32]]] = {}  # of the last forward
+        self._held: list[NDArray[np.float32]] = []
         self.failing = False
         self.batches: list[tuple[Work, ...]] = []  # every forward's works
 
@@ -80,16 +81,19 @@ class SimulatedTarget:
         assert most <= self._limits.pages, f"{most} pages are needed"
         return verdicts
 
-    def tops(self, session: int, rows: Sequence[int]) -> Tops:
+    def hold(self, session: int, rows: Sequence[int]) -> None:
         assert all(row in self._judged[session] for row in rows), "rows that were not judged"
-        logits = np.stack([self._judged[session][row] for row in rows])
+        self._held += [self._judged[session][row] for row in rows]
+
+    def tops(self) -> Tops:
+        logits, self._held = np.stack(self._held), []
         order = np.argsort(-logits, axis=1, kind="stable")[:, :TOP_TOKENS]
         powers = np.exp(logits.astype(np.float64))
         logprobs = np.log(powers / powers.sum(axis=1, keepdims=True))
         return Tops(
             order.astype(np.int32),
             np.take_along_axis(logprobs, order, 1).astype(np.float32),
-            np.zeros(len(rows), np.float32),
+            np.zeros(len(logits), np.float32),
         )
 
     def keep(self, session: int, nodes: Sequence[int]) -> None:

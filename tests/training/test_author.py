@@ -76,4 +76,4 @@ def test_labels_of_rows_that_nobody_judged_are_refused() -> None:
     list(Author(engine, max_tokens=1, at_once=1).write(PROMPTS[:1], Sampling()))
     for session, row in ((1, 1), (1, -1), (2, 0)):
         with pytest.raises(EngineError):
-            engine.tops(session, [row])
+            engine.hold(session, [row])

@@ -90,10 +90,13 @@ class Author:
 
     def _step(self) -> Iterator[Written]:
         verdicts = self._engine.forward([text.work() for text in self._writing])
-        for text, verdict in zip(list(self._writing), verdicts, strict=True):
+        for text in self._writing:
+            self._engine.hold(text.session, [0])
+        tops = self._engine.tops().split([1] * len(self._writing))
+        for text, verdict, opinion in zip(list(self._writing), verdicts, tops, strict=True):
             assert verdict is not None
             text.tokens.append(verdict.choices[0])
-            text.tops.append(self._engine.tops(text.session, [0]))
+            text.tops.append(opinion)
             if self._ended(text):
                 self._writing.remove(text)
                 self._engine.release(text.session)

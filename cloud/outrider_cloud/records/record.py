@@ -60,6 +60,12 @@ class Tops:
             )
         )
 
+    def split(self, sizes: Sequence[int]) -> "list[Tops]":
+        """Parts of these many positions, one after the other."""
+        ends = np.cumsum(sizes)[:-1]
+        columns = (np.split(column, ends) for column in (self.tokens, self.logprobs, self.tails))
+        return [Tops(*part) for part in zip(*columns, strict=True)]
+
     @classmethod
     def joined(cls, parts: Sequence["Tops"]) -> Self:
         """One after the other. Raises ValueError for none, or for different widths."""

@@ -72,6 +72,7 @@ class TransformersEngine:
         self._pages = Pages(pages, page_tokens)
         self._held: dict[int, _Held] = {}
         self._rows: dict[int, Tensor] = {}  # logits of the last forward by session, until the next
+        self._kept_rows: list[Tensor] = []
 
     def warm(self) -> None:
         """One forward that nobody waits for: the first one packs weights and builds kernels."""
@@ -106,16 +107,20 @@ class TransformersEngine:
         self._pages.resize(session, kept)
         self._held[session] = _Held(kept)
 
-    def tops(self, session: int, rows: Sequence[int]) -> Tops:
-        """The likeliest tokens after some of the rows the last forward judged for the session.
-
-        Costs nothing unless it is called. Raises EngineError if no such rows were judged.
-        """
+    def hold(self, session: int, rows: Sequence[int]) -> None:
+        """See `Engine.hold`. Raises EngineError if no such rows were judged."""
         judged = self._rows.get(session)
         if judged is None or not all(0 <= row < len(judged) for row in rows):
             raise EngineError(f"session {session}: no such rows were judged")
         with torch.inference_mode():
-            return top_tokens(judged[list(rows)])
+            # Copies: a view would keep the rows of the whole batch.
+            self._kept_rows += [judged[row].clone() for row in rows]
+
+    def tops(self) -> Tops:
+        """See `Engine.tops`."""
+        rows, self._kept_rows = self._kept_rows, []
+        with torch.inference_mode():
+            return top_tokens(torch.stack(rows))
 
     def release(self, session: int) -> None:
         """See `Engine.release`."""
