@@ -60,6 +60,41 @@ class PromptTooLongError(CallerError):
         super().__init__(f"prompt {number} has {tokens} tokens, the target's context holds {most}")
 
 
+class MouldMissingError(CallerError):
+    """A transformers folder says nothing about the form of the GGUF file."""
+
+    def __init__(self) -> None:
+        super().__init__("a draft that is no GGUF file needs --mould, a file that gives the form")
+
+
+class TargetNeededError(CallerError):
+    """Samples that the student writes must be judged."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"--source {source} needs --target: who else would judge new answers?")
+
+
+class NothingToLearnError(CallerError):
+    """A store has no record this draft may learn from, or none with a position that counts."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"there is nothing to learn from: {reason}")
+
+
+class CheckpointMismatchError(CallerError):
+    """The checkpoint belongs to a run with other settings."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is of a run with other settings: remove it, or use another place")
+
+
+class DivergedError(TrainingError):
+    """The loss or a gradient is no number any more; the student is as it was before the step."""
+
+    def __init__(self, step: int, kept: Path) -> None:
+        super().__init__(f"the loss of step {step} is not a number; its batch is in {kept}")
+
+
 class ResourceError(TrainingError):
     """The machine lacks something: a library, a writable place, room on the disk."""
 
@@ -69,6 +104,13 @@ class TargetUnwritableError(ResourceError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"cannot write {path}: {reason}")
+
+
+class MemoryExhaustedError(ResourceError):
+    """Not even one example fits."""
+
+    def __init__(self) -> None:
+        super().__init__("the memory does not hold one example: use a smaller model or context")
 
 
 class QuantizerMissingError(ResourceError):
