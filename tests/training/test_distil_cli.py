@@ -1,0 +1,101 @@
+"""`outrider-train distil` on real records of the demo pair: a GGUF file that agrees more."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from outrider_training.cli import app
+from outrider_training.demo_models import PairPaths
+from outrider_training.errors import (
+    MouldMissingError,
+    NothingToLearnError,
+    TargetNeededError,
+    TrainingError,
+)
+from outrider_training.tasks import Split, generate
+from tests.simulators.gguf_files import TinyModel, write_gguf
+
+QUICK = ("--steps", "30", "--batch", "8", "--learning-rate", "3e-3")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("records")
+    prompts = folder / "prompts.jsonl"
+    tasks = [t for d in ("vietnamese", "python") for t in generate(d, 5, 30, Split.TRAINING)]
+    lines = (json.dumps({"prompt": task.prompt, "domain": task.domain}) for task in tasks)
+    prompts.write_text("\n".join(lines), encoding="utf-8")
+    told = ("--target", "demo", "--prompts", str(prompts), "--output", str(folder / "shards"))
+    assert CliRunner().invoke(app, ["generate", *told]).exit_code == 0
+    return folder / "shards"
+
+
+def distil(
+    records: Path, folder: Path, draft: Path, *flags: str, expect: type[Exception] | None = None
+) -> Result:
+    arguments = [str(records), str(folder / "new.gguf"), "--draft", str(draft)]
+    scratch = ("--scratch", str(folder / "scratch"))
+    result = CliRunner().invoke(app, ["distil", *arguments, *scratch, *flags])
+    if expect is None:
+        assert result.exit_code == 0, result.output
+    else:
+        assert isinstance(result.exception, expect)
+        assert not (folder / "new.gguf").exists()
+    return result
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--loss", "jsd", "--beta", "0.3", "--bfloat16"),
+        ("--lora", "8", "--learning-rate", "1e-2"),
+        ("--source", "mixed", "--target", "demo", "--steps", "12"),
+    ],
+    ids=["full", "jsd in bfloat16", "lora", "mixed samples"],
+)
+def test_the_draft_learns_what_it_did_not_know(
+    records: Path, shipped: PairPaths, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    result = distil(records, tmp_path, shipped.draft, *QUICK, *flags, "--json")
+    said: dict[str, Any] = json.loads(result.stdout)
+    assert said["records"] == 60
+    assert said["after"]["vietnamese"] > said["before"]["vietnamese"] + 0.05
+    assert said["after"]["python"] > 0.7
+    assert (tmp_path / "new.gguf").stat().st_size == shipped.draft.stat().st_size
+    assert (tmp_path / "new.gguf").read_bytes() != shipped.draft.read_bytes()
+    manifest = json.loads((tmp_path / "new.trained.json").read_text())
+    assert len(manifest["prompts"]) == len(set(manifest["prompts"])) > 40
+
+
+def test_a_table_for_people(records: Path, shipped: PairPaths, tmp_path: Path) -> None:
+    result = distil(records, tmp_path, shipped.draft, "--steps", "1")
+    assert "agreement with the target on held-out answers" in result.stdout
+    assert "vietnamese" in result.stdout
+
+
+def test_the_last_checkpoint_is_gone_on_from(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    """A second run of the same plan has nothing left to do, and writes the same file."""
+    distil(records, tmp_path, shipped.draft, "--steps", "3")
+    first = (tmp_path / "new.gguf").read_bytes()
+    distil(records, tmp_path, shipped.draft, "--steps", "3")
+    assert (tmp_path / "new.gguf").read_bytes() == first
+
+
+def test_what_cannot_be_is_said(records: Path, shipped: PairPaths, tmp_path: Path) -> None:
+    draft = shipped.draft
+    (tmp_path / "empty").mkdir()
+    distil(tmp_path / "empty", tmp_path, draft, expect=NothingToLearnError)
+    distil(records, tmp_path, draft, "--positions", "rejected", expect=NothingToLearnError)
+    distil(records, tmp_path, draft, "--source", "student", expect=TargetNeededError)
+    distil(records, tmp_path, shipped.target, expect=MouldMissingError)
+    strange = write_gguf(tmp_path / "strange.gguf", TinyModel())
+    distil(records, tmp_path, strange, expect=NothingToLearnError)
+    (tmp_path / "half.gguf").write_bytes(draft.read_bytes()[:9000])
+    failed = distil(records, tmp_path, tmp_path / "half.gguf", expect=Exception)
+    assert isinstance(failed.exception, TrainingError) or "half.gguf" in str(failed.exception)

@@ -1,0 +1,146 @@
+"""`outrider-train distil`: from a store of records and a draft to a better draft.
+
+It joins corpus, student, course and mould, and says what came of it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from outrider_cloud.records.shards import Store
+from outrider_cloud.target import load_target
+from outrider_cloud.tokenizer import load_tokenizer, tokenizer_facts
+from outrider_edge.llama.gguf_header import read_header
+from outrider_protos.fingerprint import fingerprint
+from outrider_training.corpus import Corpus, Split, read_corpus
+from outrider_training.course import Course, Plan
+from outrider_training.distil import Distiller, Update
+from outrider_training.errors import MouldMissingError, NothingToLearnError
+from outrider_training.examples import Example, Weighting, prompt_digest
+from outrider_training.lora import add_lora
+from outrider_training.mould import Casting, cast
+from outrider_training.regimen import Regimen
+from outrider_training.sampling import Mixture, Sampler
+from outrider_training.student import agreement, load_student
+
+
+class Source(Enum):
+    """Whose answers are learnt from."""
+
+    TEACHER = "teacher"  # the records' own
+    STUDENT = "student"  # written anew in every step, by the student
+    MIXED = "mixed"  # the same, token by token by student or target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What to learn, from what, and where to put it."""
+
+    records: str
+    draft: Path
+    output: Path
+    scratch: Path
+    mould: Path | None = None  # None: the draft, if it is a GGUF file
+    tenant: str | None = None
+    held_share: float = 0.1
+    most_tokens: int = 2_000_000
+    source: Source = Source.TEACHER
+    target: str | None = None  # for sources other than the teacher
+    mixture: Mixture = Mixture(beta=0.0)
+    weighting: Weighting = Weighting()
+    regimen: Regimen = Regimen()
+    plan: Plan = Plan(steps=300, examples_per_step=16)
+    lora_rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What came of a lesson: agreement with the target on held-out answers, by domain."""
+
+    before: dict[str, float]
+    after: dict[str, float]
+    casting: Casting | None  # None: another process wrote the file
+    corpus: Corpus
+
+
+def learn(lesson: Lesson, told: Callable[[Update], None]) -> Learnt:
+    """Raises TrainingError, TargetError, StoreError."""
+    mould = _mould(lesson)
+    lesson.scratch.mkdir(parents=True, exist_ok=True)
+    corpus = read_corpus(
+        Store(lesson.records),
+        draft_fingerprint(lesson.draft),
+        most_tokens=lesson.most_tokens,
+        tenant=lesson.tenant,
+    )
+    split = corpus.split(lesson.held_share)
+    student = load_student(lesson.draft)
+    training, held_out = _examples(lesson, split, student.config.max_position_embeddings)
+    if not training:
+        raise NothingToLearnError("no position of these records counts, or none fits the context")
+    accelerator = Accelerator()
+    student.to(accelerator.device)
+    before = agreement(student, held_out, lesson.regimen.micro_tokens)
+    adapted = None if lesson.lora_rank is None else add_lora(student, lesson.lora_rank)
+    distiller = Distiller(student, lesson.regimen, accelerator, lesson.scratch)
+    sampler = _sampler(lesson, student, accelerator.device)
+    Course(lesson.plan, distiller, training, lesson.scratch, sampler).run(told)
+    if adapted is not None:
+        student = adapted.merge_and_unload()
+    after = agreement(student, held_out, lesson.regimen.micro_tokens)
+    if not accelerator.is_main_process:
+        return Learnt(before, after, None, corpus)
+    casting = cast(student, mould, lesson.output)
+    _write_manifest(lesson, split)
+    return Learnt(before, after, casting, corpus)
+
+
+def draft_fingerprint(draft: Path) -> bytes:
+    """Of the tokenizer a draft comes with. Raises EdgeError or TargetError."""
+    if draft.suffix == ".gguf":
+        return fingerprint(read_header(draft).tokenizer())
+    return fingerprint(tokenizer_facts(load_tokenizer(str(draft))))
+
+
+def _mould(lesson: Lesson) -> Path:
+    if lesson.mould is not None:
+        return lesson.mould
+    if lesson.draft.suffix != ".gguf":
+        raise MouldMissingError
+    return lesson.draft
+
+
+def _examples(
+    lesson: Lesson, split: Split, context_tokens: int
+) -> tuple[list[Example], list[Example]]:
+    def fitting(records: list[Example]) -> list[Example]:
+        return [kept for each in records if (kept := each.within(context_tokens)) is not None]
+
+    training = [Example.of(record, lesson.weighting) for record in split.training]
+    held_out = [Example.of(record, Weighting()) for record in split.held_out]
+    return fitting(training), fitting(held_out)
+
+
+def _sampler(lesson: Lesson, student: PreTrainedModel, device: torch.device) -> Sampler | None:
+    if lesson.source is Source.TEACHER or lesson.target is None:
+        return None
+    target = load_target(lesson.target, device=device.type)
+    return Sampler(student, target.model, lesson.mixture, target.end_ids)
+
+
+def _write_manifest(lesson: Lesson, split: Split) -> None:
+    """What the draft has seen, beside it: nobody may judge it by that."""
+    digests = sorted({prompt_digest(record.prompt).hex() for record in split.training})
+    manifest = {
+        "trained_until_s": max(record.time_s for record in split.training),
+        "prompts": digests,
+        "plan": asdict(lesson.plan),
+    }
+    path = lesson.output.with_suffix(".trained.json")
+    path.write_text(json.dumps(manifest), encoding="utf-8")
