@@ -81,6 +81,16 @@ class NothingToLearnError(CallerError):
         super().__init__(f"there is nothing to learn from: {reason}")
 
 
+class NothingToJudgeError(CallerError):
+    """No recorded answer is left to compare drafts by."""
+
+    def __init__(self, records: int, held_out: int) -> None:
+        super().__init__(
+            f"there is nothing to judge by: of {records} records {held_out} are exact and held "
+            "out, and the new draft was trained on the prompts of all of those"
+        )
+
+
 class CheckpointMismatchError(CallerError):
     """The checkpoint belongs to a run with other settings."""
 

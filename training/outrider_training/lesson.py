@@ -21,7 +21,7 @@ from outrider_protos.fingerprint import fingerprint
 from outrider_training.corpus import Corpus, Split, read_corpus
 from outrider_training.course import Course, Plan
 from outrider_training.distil import Distiller, Update
-from outrider_training.errors import MouldMissingError, NothingToLearnError
+from outrider_training.errors import ModelUnreadableError, MouldMissingError, NothingToLearnError
 from outrider_training.examples import Example, Weighting, prompt_digest
 from outrider_training.lora import add_lora
 from outrider_training.mould import Casting, cast
@@ -142,5 +142,19 @@ def _write_manifest(lesson: Lesson, split: Split) -> None:
         "prompts": digests,
         "plan": asdict(lesson.plan),
     }
-    path = lesson.output.with_suffix(".trained.json")
-    path.write_text(json.dumps(manifest), encoding="utf-8")
+    _manifest_path(lesson.output).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def manifest_of(draft: Path) -> frozenset[str]:
+    """Digests of the prompts a draft was trained on, as far as a manifest lies beside it."""
+    path = _manifest_path(draft)
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset(json.loads(path.read_text(encoding="utf-8"))["prompts"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnreadableError(path, "it is no manifest of a training") from error
+
+
+def _manifest_path(draft: Path) -> Path:
+    return draft.with_suffix(".trained.json")

@@ -1,0 +1,101 @@
+"""`outrider-train gate`: from two GGUF files and a store of records to a report.
+
+It chooses the answers: exact-mode ones alone, whose text depends on no draft, the newest of each
+domain, and none whose prompt the new draft was trained on. The verdict is `gate`'s.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from outrider_cloud.records.record import Record
+from outrider_cloud.records.shards import Store
+from outrider_training.corpus import Corpus, read_corpus
+from outrider_training.errors import ModelUnreadableError, NothingToJudgeError
+from outrider_training.examples import prompt_digest
+from outrider_training.gate import Pair, StepTimes, Terms, Verdict, judge
+from outrider_training.lesson import draft_fingerprint, manifest_of
+from outrider_training.replay import Replayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What to compare, and by what."""
+
+    new: Path
+    old: Path
+    records: str
+    tenant: str | None = None
+    held_share: float = 0.1
+    most_tokens: int = 2_000_000
+    terms: Terms = Terms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was judged, how, and what came of it: everything a signature should cover."""
+
+    new_sha256: str
+    old_sha256: str
+    terms: Terms
+    steps: StepTimes
+    verdict: Verdict
+    not_exact: int  # answers left out: their text depends on a draft
+    trained_on: int  # answers left out: the new draft knows their prompts
+    oldest_s: float  # Unix, of the answers judged by
+    newest_s: float
+
+
+def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
+    """Replay by both; `told` hears of answers done and of all. Raises TrainingError, EdgeError."""
+    corpus = read_corpus(
+        Store(wish.records),
+        draft_fingerprint(wish.new),
+        most_tokens=wish.most_tokens,
+        tenant=wish.tenant,
+    )
+    exact = Corpus([record for record in corpus.records if record.exact])
+    newest = exact.split(wish.held_share).held_out
+    known = manifest_of(wish.new)
+    answers = [record for record in newest if prompt_digest(record.prompt).hex() not in known]
+    if not answers:
+        raise NothingToJudgeError(len(corpus.records), len(newest))
+    pairs, steps = _replay(wish, answers, told)
+    return Report(
+        new_sha256=_sha256(wish.new),
+        old_sha256=_sha256(wish.old),
+        terms=wish.terms,
+        steps=steps,
+        verdict=judge(pairs, steps, wish.terms),
+        not_exact=len(corpus.records) - len(exact.records),
+        trained_on=len(newest) - len(answers),
+        oldest_s=min(record.time_s for record in answers),
+        newest_s=max(record.time_s for record in answers),
+    )
+
+
+def _replay(
+    wish: Examination, answers: list[Record], told: Callable[[int, int], None]
+) -> tuple[list[Pair], StepTimes]:
+    """Both drafts take turns, so that a busy moment of the machine slows both."""
+    pairs: list[Pair] = []
+    new_s: list[float] = []
+    old_s: list[float] = []
+    with Replayer(wish.new) as new, Replayer(wish.old) as old:
+        for count, record in enumerate(answers, start=1):
+            one, two = new.replay(record), old.replay(record)
+            pairs.append(Pair(record.domain or "", one.agreed, two.agreed))
+            new_s.append(one.step_s)
+            old_s.append(two.step_s)
+            told(count, len(answers))
+    return pairs, StepTimes(median(new_s), median(old_s))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnreadableError(path, error.strerror or str(error)) from error
