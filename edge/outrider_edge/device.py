@@ -6,27 +6,24 @@ nothing itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import blake2b, file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.draft import Draft
+from outrider_edge.drafts import DraftFile, Drafts
 from outrider_edge.errors import BadInput, BadSettings, Busy, LocalOnly, ModelMismatch
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.llama.context import ContextSettings
-from outrider_edge.llama.draft import LlamaDraft
-from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
-from outrider_edge.session import Session, Workshop
+from outrider_edge.session import Drafting, Session, Workshop
 from outrider_edge.template import ChatTemplate
 from outrider_edge.tempo import Tempo
 from outrider_edge.voice import Voice
 from outrider_edge.worker import Worker
 from outrider_protos.fingerprint import fingerprint
-from outrider_protos.limits import DIGEST_BYTES, PROTOCOL_VERSION
+from outrider_protos.limits import PROTOCOL_VERSION
 from outrider_protos.v1 import outrider_pb2 as pb
 
 MAX_SESSIONS = 32
@@ -57,14 +54,14 @@ class Device:
         self.settings = settings
         self.meter = Meter()
         self.ledger = Ledger(settings.ledger)
-        self.model = Model(settings.draft)
+        first = DraftFile(settings.draft)
+        self.model = first.model  # whose vocabulary speaks, whichever file drafts
         self._worker = Worker()
+        self._drafts = Drafts(first, self._worker)
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
-        self._tempo = Tempo()  # one draft, one cloud: what one session learns holds for the next
         self._sessions = 0
-        self._drafts: list[LlamaDraft] = []
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -92,21 +89,26 @@ class Device:
         meter = Meter(self.meter)
         voice = self._local_voice() if local else self._shared_voice(self.describe())
         context_tokens = self._context_tokens(local=local)
-        if draft is None and options.mode is not Mode.CLOUD:
-            draft = self._make_draft(options)
+        drafting, leave = self._drafting(options, draft)
         self._sessions += 1
         workshop = Workshop(
             worker=self._worker,
             voice=voice,
-            draft=draft,
+            drafting=drafting,
             dialer=client.dialer(meter) if client is not None else None,
             meter=meter,
             ledger=self.ledger,
-            tempo=self._tempo if draft is None or isinstance(draft, LlamaDraft) else Tempo(),
             context_tokens=context_tokens,
-            draft_id=self._draft_id if options.consent and draft is not None else None,
         )
-        return Session(workshop, options, on_close=lambda: self._forget(draft))
+        return Session(workshop, options, on_close=leave)
+
+    def swap_draft(self, path: Path) -> None:
+        """Draft with another file from the next answer of every session on. No answer changes.
+
+        Raises BadModelFile or ModelMismatch (another tokenizer), and goes on with the current one.
+        """
+        self._worker.check_open()
+        self._drafts.swap(path)
 
     def describe(self) -> pb.Description:
         """What the cloud's target is; asked once. Raises CloudUnavailable, ModelMismatch, ..."""
@@ -123,20 +125,11 @@ class Device:
             return
         self._closed = True
         self._worker.close()
-        for draft in self._drafts:
-            draft.close()
-        self._drafts.clear()
+        self._drafts.close()
         if self._client is not None:
             self._client.close()
         if self._network is not None:
             self._network.close()
-        self.model.close()
-
-    @cached_property
-    def _draft_id(self) -> str:
-        """Of the whole file: two drafts are one only if every byte is the same."""
-        with self.settings.draft.open("rb") as file:
-            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
 
     def _dial_tone(self) -> CloudClient:
         address = self.settings.cloud
@@ -149,21 +142,35 @@ class Device:
             )
         return self._client
 
-    def _make_draft(self, options: Options) -> Draft:
-        settings = ContextSettings(
-            tokens=self.settings.context_tokens,
-            branches=options.shape.branches,
-            threads=self.settings.threads,
+    def _drafting(
+        self, options: Options, own: Draft | None
+    ) -> tuple[Callable[[], Drafting], Callable[[], None]]:
+        """What drafts for a session, and what to do when it is closed."""
+        if own is not None or options.mode is Mode.CLOUD:
+            fixed = Drafting(own, Tempo() if own is not None else self._drafts.current.tempo)
+            return lambda: fixed, self._forget
+        seat = self._drafts.seat(
+            ContextSettings(
+                tokens=self.settings.context_tokens,
+                branches=options.shape.branches,
+                threads=self.settings.threads,
+            )
         )
-        draft = self._worker.run(lambda: LlamaDraft(self.model, settings))
-        self._drafts.append(draft)
-        return draft
+        seat.sit()  # what is wrong with it is said now
 
-    def _forget(self, draft: Draft | None) -> None:
+        def drafting() -> Drafting:
+            file, draft = seat.sit()
+            return Drafting(draft, file.tempo, file.id if options.consent else None)
+
+        def leave() -> None:
+            self._forget()
+            if not self._closed:
+                self._drafts.leave(seat)
+
+        return drafting, leave
+
+    def _forget(self) -> None:
         self._sessions -= 1
-        if isinstance(draft, LlamaDraft) and not self._closed:
-            self._drafts.remove(draft)
-            self._worker.run(draft.close)
 
     def _context_tokens(self, *, local: bool) -> int:
         if not local:

@@ -30,19 +30,26 @@ from outrider_protos.limits import SESSION_BYTES
 from outrider_protos.words import Provenance
 
 
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What an answer is drafted with."""
+
+    draft: Draft | None
+    tempo: Tempo  # of this draft, for this cloud
+    draft_id: str | None = None  # which file drafts, for answers that may be recorded
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
     """What a session borrows from its device."""
 
     worker: Worker
     voice: Voice
-    draft: Draft | None
+    drafting: Callable[[], Drafting]  # asked before each answer
     dialer: Dialer | None
     meter: Meter
     ledger: Ledger
-    tempo: Tempo
     context_tokens: int  # of the target, or of the draft in local mode
-    draft_id: str | None = None  # which file drafts, for answers that may be recorded
 
 
 class Session:
@@ -112,9 +119,11 @@ class Session:
         room = self._shop.context_tokens
         if len(log) >= room:
             raise PromptTooLong(f"the prompt has {len(log)} tokens, the context holds {room}")
-        request = self._request(log, None if turns is None else self._shop.voice.template_id)
+        drafting = self._shop.drafting()
+        template = None if turns is None else self._shop.voice.template_id
+        request = self._request(log, template, drafting.draft_id)
         answer = self._answer(request)
-        generation = self._generation(request, answer)
+        generation = self._generation(request, answer, drafting)
         answer.on_cancel(lambda: self._cancel(generation))
         before, began_s = self._shop.meter.traffic, time.monotonic()
 
@@ -143,7 +152,7 @@ class Session:
         typist = Typist(self._shop.voice.piece, len(request.log))
         return Answer(typist, request.sampling, self.options.stop, verified=verified)
 
-    def _request(self, log: tuple[int, ...], template: str | None) -> Request:
+    def _request(self, log: tuple[int, ...], template: str | None, draft_id: str | None) -> Request:
         options = self.options
         return Request(
             session=self._id,
@@ -156,30 +165,30 @@ class Session:
             patience_ms=options.cloud_patience_ms,
             run_ahead=options.run_ahead,
             wants=options.wants,
-            provenance=self._provenance(template) if options.consent else None,
+            provenance=self._provenance(template, draft_id) if options.consent else None,
         )
 
-    def _provenance(self, template: str | None) -> Provenance:
+    def _provenance(self, template: str | None, draft_id: str | None) -> Provenance:
         options = self.options
         guided = options.mode is Mode.BIG_LITTLE
         return Provenance(
             domain=options.domain,
-            draft=self._shop.draft_id,
+            draft=draft_id,
             template=template,
             fallback=options.fallback.threshold if guided else None,
         )
 
-    def _generation(self, request: Request, answer: Answer) -> Generation:
+    def _generation(self, request: Request, answer: Answer, drafting: Drafting) -> Generation:
         loop: Speculation | Solo
         if self.options.mode is Mode.LOCAL:
             loop = Solo(request)
         else:
-            drafting = self.options.mode is not Mode.CLOUD
-            policy, tempo = self.options.policy(), self._shop.tempo
-            loop = Speculation(request, policy, drafting=drafting, tempo=tempo)
+            drafts = self.options.mode is not Mode.CLOUD
+            policy, tempo = self.options.policy(), drafting.tempo
+            loop = Speculation(request, policy, drafting=drafts, tempo=tempo)
         return Generation(
             loop,
-            draft=self._shop.draft,
+            draft=drafting.draft,
             dialer=self._shop.dialer if self.options.mode is not Mode.LOCAL else None,
             sink=answer.deliver,
             endurance=self.options.endurance,

@@ -6,16 +6,13 @@ nothing.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import Self
 
 from outrider_cloud.records.record import Record
-from outrider_edge.draft import Detail, Leaf
-from outrider_edge.errors import ContextFull
+from outrider_edge.audit import draft_choices
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
 from outrider_edge.llama.model import Model
@@ -26,7 +23,7 @@ class Replay:
     """One answer: whether the draft's choice is the committed token, position by position."""
 
     agreed: tuple[bool, ...]
-    step_s: float  # of one draft step, the median; the prompt's is not counted
+    step_s: float  # of one draft step, the prompt's share included
 
 
 class Replayer:
@@ -50,21 +47,9 @@ class Replayer:
 
     def replay(self, record: Record) -> Replay:
         """As far as the draft's context goes: from there on no choice is right."""
-        agreed: list[bool] = []
-        seconds: list[float] = []
-        try:
-            for choice, took_s in self._choices(record):
-                agreed.append(choice == record.tokens[len(agreed)])
-                seconds.append(took_s)
-        except ContextFull:
-            agreed += [False] * (len(record.tokens) - len(agreed))
-        return Replay(tuple(agreed), median(seconds[1:] or seconds or [0.0]))
-
-    def _choices(self, record: Record) -> Iterator[tuple[int, float]]:
-        self._draft.begin(record.prompt, record.sampling)
-        fed = (record.prompt[-1], *record.tokens[:-1])
-        for node, token in enumerate(fed):
-            began_s = time.perf_counter()
-            leaf = Leaf(node=node, parent=max(0, node - 1), token=token)
-            (expansion,) = self._draft.expand([leaf], Detail())
-            yield expansion.candidates[0].token, time.perf_counter() - began_s
+        room = max(0, self._draft.context_tokens - len(record.prompt))
+        tokens, began_s = record.tokens[:room], time.perf_counter()
+        choices = draft_choices(self._draft, record.prompt, tokens, record.sampling)
+        step_s = (time.perf_counter() - began_s) / max(1, len(tokens))
+        agreed = [one == two for one, two in zip(choices, tokens, strict=True)]
+        return Replay((*agreed, *(False,) * (len(record.tokens) - len(tokens))), step_s)

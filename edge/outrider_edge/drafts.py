@@ -1,0 +1,141 @@
+"""The draft files of a device: the one in use, and older ones that an answer still needs.
+
+A new file takes its place while sessions go on: each moves to it with its next answer. All must
+have the first one's tokenizer, which speaks for the device. It decodes nothing.
+"""
+
+import threading
+from functools import cached_property
+from hashlib import blake2b, file_digest
+from pathlib import Path
+
+from outrider_edge.errors import ModelMismatch
+from outrider_edge.llama.context import ContextSettings
+from outrider_edge.llama.draft import LlamaDraft
+from outrider_edge.llama.model import Model
+from outrider_edge.tempo import Tempo
+from outrider_edge.worker import Worker
+from outrider_protos.fingerprint import fingerprint
+from outrider_protos.limits import DIGEST_BYTES
+
+
+class DraftFile:
+    """One file in memory, and how fast it drafts for the cloud of this device."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = Model(path)
+        self.tempo = Tempo()
+        self.seats = 0
+
+    @cached_property
+    def id(self) -> str:
+        """Of the whole file: two drafts are one only if every byte is the same."""
+        with self.path.open("rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+
+
+class Drafts:
+    """Any thread may call it; contexts are made and freed in the worker's."""
+
+    def __init__(self, first: DraftFile, worker: Worker) -> None:
+        self.first = self._current = first
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._seats: list[Seat] = []
+
+    @property
+    def current(self) -> DraftFile:
+        """What the next answers are drafted with."""
+        return self._current
+
+    def swap(self, path: Path) -> None:
+        """Let another file draft from the next answer of each session on.
+
+        Raises BadModelFile or ModelMismatch; the current one then stays.
+        """
+        fresh = DraftFile(path)
+        first = self.first.model.header
+        if fingerprint(fresh.model.header.tokenizer()) != fingerprint(first.tokenizer()):
+            fresh.model.close()
+            raise ModelMismatch(
+                f"{fresh.model.header.name} and {first.name} have different vocabularies: "
+                "a draft can only be followed by one with the same tokenizer"
+            )
+        with self._lock:
+            replaced, self._current = self._current, fresh
+            self._free(replaced)
+
+    def seat(self, settings: ContextSettings) -> "Seat":
+        """A place for one session."""
+        seat = Seat(self, settings, self._worker)
+        with self._lock:
+            self._seats.append(seat)
+        return seat
+
+    def take(self) -> DraftFile:
+        """The current file, which stays in memory until it is given back."""
+        with self._lock:
+            self._current.seats += 1
+            return self._current
+
+    def give_back(self, file: DraftFile) -> None:
+        """Somebody who took it needs it no more."""
+        with self._lock:
+            file.seats -= 1
+            self._free(file)
+
+    def leave(self, seat: "Seat") -> None:
+        """The seat is not needed any more."""
+        seat.stand_up()
+        with self._lock:
+            self._seats.remove(seat)
+
+    def close(self) -> None:
+        """After the worker has ended: free everything."""
+        for seat in self._seats:
+            seat.discard()
+        self._current.model.close()
+        self.first.model.close()
+
+    def _free(self, file: DraftFile) -> None:
+        if file.seats == 0 and file is not self._current and file is not self.first:
+            file.model.close()
+
+
+class Seat:
+    """One session's draft: of the file that is current when an answer begins."""
+
+    def __init__(self, drafts: Drafts, settings: ContextSettings, worker: Worker) -> None:
+        self._drafts, self._settings, self._worker = drafts, settings, worker
+        self._held: tuple[DraftFile, LlamaDraft] | None = None
+
+    def sit(self) -> tuple[DraftFile, LlamaDraft]:
+        """For the next answer. Raises ContextError, Cancelled."""
+        if self._held is not None and self._held[0] is not self._drafts.current:
+            self.stand_up()
+        if self._held is None:
+            file = self._drafts.take()
+            try:
+                made = self._worker.run(lambda: LlamaDraft(file.model, self._settings))
+            except BaseException:
+                self._drafts.give_back(file)
+                raise
+            self._held = file, made
+        return self._held
+
+    def stand_up(self) -> None:
+        """Free the draft, in the worker's thread."""
+        if self._held is not None:
+            file, draft = self._held
+            self._worker.run(draft.close)
+            self._held = None
+            self._drafts.give_back(file)
+
+    def discard(self) -> None:
+        """Free the draft here: the worker has ended."""
+        if self._held is not None:
+            file, draft = self._held
+            draft.close()
+            self._held = None
+            self._drafts.give_back(file)
