@@ -16,6 +16,7 @@ from outrider_edge.errors import EdgeError
 from outrider_training.cli_data import data, generate_command
 from outrider_training.cli_distil import distil_command
 from outrider_training.cli_gate import gate_command
+from outrider_training.cli_worker import worker_command
 from outrider_training.convert import convert
 from outrider_training.demo_models import DEMO_PLAN, PairPaths, build_pair
 from outrider_training.errors import TrainingError
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("generate")(generate_command)
 app.command("distil")(distil_command)
 app.command("gate")(gate_command)
+app.command("worker")(worker_command)
 app.add_typer(data, name="data")
 
 

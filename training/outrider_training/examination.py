@@ -5,7 +5,7 @@ domain, and none whose prompt the new draft was trained on. The verdict is `gate
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -62,7 +62,7 @@ def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     answers = [record for record in newest if prompt_digest(record.prompt).hex() not in known]
     if not answers:
         raise NothingToJudgeError(len(corpus.records), len(newest))
-    pairs, steps = _replay(wish, answers, told)
+    pairs, steps = replay_both(wish.new, wish.old, answers, told)
     return Report(
         new_sha256=_sha256(wish.new),
         old_sha256=_sha256(wish.old),
@@ -76,21 +76,24 @@ def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     )
 
 
-def _replay(
-    wish: Examination, answers: list[Record], told: Callable[[int, int], None]
+def replay_both(
+    new: Path,
+    old: Path,
+    answers: Sequence[Record],
+    told: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[list[Pair], StepTimes]:
-    """Both drafts take turns, so that a busy moment of the machine slows both."""
+    """The drafts take turns, so that a busy moment of the machine slows both."""
     pairs: list[Pair] = []
     new_s: list[float] = []
     old_s: list[float] = []
-    with Replayer(wish.new) as new, Replayer(wish.old) as old:
+    with Replayer(new) as one, Replayer(old) as two:
         for count, record in enumerate(answers, start=1):
-            one, two = new.replay(record), old.replay(record)
-            pairs.append(Pair(record.domain or "", one.agreed, two.agreed))
-            new_s.append(one.step_s)
-            old_s.append(two.step_s)
+            fresh, known = one.replay(record), two.replay(record)
+            pairs.append(Pair(record.domain or "", fresh.agreed, known.agreed))
+            new_s.append(fresh.step_s)
+            old_s.append(known.step_s)
             told(count, len(answers))
-    return pairs, StepTimes(median(new_s), median(old_s))
+    return pairs, StepTimes(median(new_s or [0.0]), median(old_s or [0.0]))
 
 
 def _sha256(path: Path) -> str:

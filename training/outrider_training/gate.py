@@ -78,7 +78,7 @@ class StepTimes:
 
 
 def judge(pairs: Sequence[Pair], steps: StepTimes, terms: Terms) -> Verdict:
-    """`pairs` holds at least one answer."""
+    """Without answers it cannot pass."""
     by_domain: defaultdict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_domain[pair.domain].append(pair)
@@ -91,6 +91,8 @@ def judge(pairs: Sequence[Pair], steps: StepTimes, terms: Terms) -> Verdict:
 
 def compare(pairs: Sequence[Pair], steps: StepTimes, terms: Terms) -> Comparison:
     """Both drafts on some answers."""
+    if not pairs:
+        return _NOTHING
     sizes = np.array([len(pair.new) for pair in pairs])
     gains = np.array([sum(pair.new) - sum(pair.old) for pair in pairs])
     drawn = np.random.default_rng(_SEED).integers(0, len(pairs), (_DRAWS, len(pairs)))
@@ -105,6 +107,12 @@ def compare(pairs: Sequence[Pair], steps: StepTimes, terms: Terms) -> Comparison
         low=float(low),
         high=float(high),
     )
+
+
+_NOBODY: Final = Figures(acceptance=0.0, tokens_per_round=0.0, tokens_per_s=0.0)
+_NOTHING: Final = Comparison(
+    answers=0, positions=0, new=_NOBODY, old=_NOBODY, difference=0.0, low=0.0, high=0.0
+)
 
 
 def rounds(agreed: Sequence[bool], span: int) -> int:

@@ -13,6 +13,7 @@ from typing import Self
 
 from outrider_cloud.records.record import Record
 from outrider_edge.audit import draft_choices
+from outrider_edge.errors import DraftError
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
 from outrider_edge.llama.model import Model
@@ -46,10 +47,15 @@ class Replayer:
         self._model.close()
 
     def replay(self, record: Record) -> Replay:
-        """As far as the draft's context goes: from there on no choice is right."""
+        """As far as the draft's context goes: from there on no choice is right. A draft whose
+        logits are no numbers is right nowhere.
+        """
         room = max(0, self._draft.context_tokens - len(record.prompt))
         tokens, began_s = record.tokens[:room], time.perf_counter()
-        choices = draft_choices(self._draft, record.prompt, tokens, record.sampling)
+        try:
+            choices = draft_choices(self._draft, record.prompt, tokens, record.sampling)
+        except DraftError:
+            choices = ()
         step_s = (time.perf_counter() - began_s) / max(1, len(tokens))
-        agreed = [one == two for one, two in zip(choices, tokens, strict=True)]
-        return Replay((*agreed, *(False,) * (len(record.tokens) - len(tokens))), step_s)
+        agreed = [one == two for one, two in zip(choices, tokens, strict=False)]
+        return Replay((*agreed, *(False,) * (len(record.tokens) - len(agreed))), step_s)

@@ -1,0 +1,5 @@
+"""`python -m outrider_training` is the command `outrider-train`."""
+
+from outrider_training.cli import main
+
+main()
