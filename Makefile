@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 PROTO := outrider_protos/v1/outrider.proto
 
-.PHONY: help install demo demo-models test bench fmt lint types proto check clean
+.PHONY: help install demo demo-learning demo-models test bench fmt lint types proto check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ $(VENV)/stamp: pyproject.toml
 
 demo: install  ## run the whole thing on held-out tasks: four modes, one answer in colours
 	$(BIN)/outrider demo
+
+demo-learning: install  ## watch a draft learn while it is used (about five minutes on two cores)
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/outrider-train demo --plot demo-learning.png
 
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models

@@ -48,6 +48,9 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     records: Annotated[
         str | None, typer.Option(help="Folder or URL for answers whose devices consent.")
     ] = None,
+    records_every_s: Annotated[
+        float | None, typer.Option(help="Seconds that answers wait at most before they are kept.")
+    ] = None,
     drain_grace_s: Annotated[
         float | None, typer.Option(help="Seconds that answers being written have to end.")
     ] = None,

@@ -29,4 +29,5 @@ class ServeConfig(BaseModel):
     max_streams: int = Field(default=256, ge=1)
     max_sessions: int = Field(default=1024, ge=1)
     records: str | None = None  # folder or URL of shards; None: nothing is recorded
+    records_every_s: float = Field(default=600.0, gt=0, le=86_400)  # a shard is written so often
     drain_grace_s: float = Field(default=10.0, ge=0, le=86_400)

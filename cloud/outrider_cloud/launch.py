@@ -12,6 +12,7 @@ from outrider_cloud.port import bind
 from outrider_cloud.recorder import Recorder
 from outrider_cloud.records.record import Versions
 from outrider_cloud.records.shards import Store, StoreError
+from outrider_cloud.records.writer import Rotation
 from outrider_cloud.server import Server, serve
 from outrider_cloud.verifier import Verifier, VerifierSettings
 from outrider_protos.v1 import outrider_pb2
@@ -63,7 +64,7 @@ def _recorder(config: ServeConfig, description: outrider_pb2.Description) -> Rec
         runtime=", ".join(f"{name} {version(name)}" for name in packages),
     )
     try:
-        recorder = Recorder(Store(config.records), versions)
+        recorder = Recorder(Store(config.records), versions, Rotation(age_s=config.records_every_s))
     except StoreError as error:
         raise ConfigError(str(error)) from error
     recorder.start()

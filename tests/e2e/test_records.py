@@ -1,5 +1,6 @@
 """With consent a real server records an answer as the device saw it; without, it keeps nothing."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,3 +57,15 @@ def test_every_token_of_a_consenting_device_is_recorded(
 def test_nothing_is_recorded_without_consent(tmp_path: Path) -> None:
     assert all(result.tokens for result in answers(tmp_path, Options(max_tokens=MAX_TOKENS)))
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_answers_are_kept_while_the_cloud_goes_on(tmp_path: Path) -> None:
+    """Asked to write often, it does: learners need not wait for its end."""
+    often = ("--records", str(tmp_path), "--records-every-s", "0.2")
+    with CloudProcess("demo", *often) as cloud, device_for(cloud.address) as device:
+        with device.session(CONSENT) as session:
+            text = session.ask(prompts("python", count=1)[0]).result()
+        deadline_s = time.monotonic() + 30
+        while not recorded(tmp_path) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        assert [record.tokens for record in recorded(tmp_path)] == [text.tokens]

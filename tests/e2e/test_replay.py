@@ -32,7 +32,7 @@ def test_the_replayed_choice_is_the_live_one(tmp_path: Path, temperature: float)
     same = proposed = 0
     with Replayer(SHIPPED_DRAFT) as replayer:
         for record in records:
-            agreed = replayer.replay(record).agreed
+            agreed = replayer.replay(record.prompt, record.tokens, record.sampling).agreed
             assert len(agreed) == len(record.tokens)
             live = [(a, f) for a, f in zip(agreed, record.fates, strict=True) if f is not Fate.OWN]
             same += sum(a == (f is Fate.ACCEPTED) for a, f in live)

@@ -14,6 +14,7 @@ from outrider_cloud.errors import CloudError
 from outrider_cloud.records.shards import ShardError, StoreError
 from outrider_edge.errors import EdgeError
 from outrider_training.cli_data import data, generate_command
+from outrider_training.cli_demo import demo_command
 from outrider_training.cli_distil import distil_command
 from outrider_training.cli_gate import gate_command
 from outrider_training.cli_worker import worker_command
@@ -36,6 +37,7 @@ app.command("generate")(generate_command)
 app.command("distil")(distil_command)
 app.command("gate")(gate_command)
 app.command("worker")(worker_command)
+app.command("demo")(demo_command)
 app.add_typer(data, name="data")
 
 

@@ -105,6 +105,13 @@ class DivergedError(TrainingError):
         super().__init__(f"the loss of step {step} is not a number; its batch is in {kept}")
 
 
+class WorkerEndedError(TrainingError):
+    """The worker's process ended by a fault; what it said went to standard error."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the worker ended with exit code {code}")
+
+
 class ResourceError(TrainingError):
     """The machine lacks something: a library, a writable place, room on the disk."""
 

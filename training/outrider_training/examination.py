@@ -88,7 +88,8 @@ def replay_both(
     old_s: list[float] = []
     with Replayer(new) as one, Replayer(old) as two:
         for count, record in enumerate(answers, start=1):
-            fresh, known = one.replay(record), two.replay(record)
+            text = (record.prompt, record.tokens, record.sampling)
+            fresh, known = one.replay(*text), two.replay(*text)
             pairs.append(Pair(record.domain or "", fresh.agreed, known.agreed))
             new_s.append(fresh.step_s)
             old_s.append(known.step_s)

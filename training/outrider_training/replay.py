@@ -6,17 +6,18 @@ nothing.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from outrider_cloud.records.record import Record
 from outrider_edge.audit import draft_choices
 from outrider_edge.errors import DraftError
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
 from outrider_edge.llama.model import Model
+from outrider_protos.words import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,16 @@ class Replayer:
         self._draft.close()
         self._model.close()
 
-    def replay(self, record: Record) -> Replay:
+    def replay(self, prompt: Sequence[int], answer: tuple[int, ...], sampling: Sampling) -> Replay:
         """As far as the draft's context goes: from there on no choice is right. A draft whose
         logits are no numbers is right nowhere.
         """
-        room = max(0, self._draft.context_tokens - len(record.prompt))
-        tokens, began_s = record.tokens[:room], time.perf_counter()
+        room = max(0, self._draft.context_tokens - len(prompt))
+        tokens, began_s = answer[:room], time.perf_counter()
         try:
-            choices = draft_choices(self._draft, record.prompt, tokens, record.sampling)
+            choices = draft_choices(self._draft, prompt, tokens, sampling)
         except DraftError:
             choices = ()
         step_s = (time.perf_counter() - began_s) / max(1, len(tokens))
         agreed = [one == two for one, two in zip(choices, tokens, strict=False)]
-        return Replay((*agreed, *(False,) * (len(record.tokens) - len(agreed))), step_s)
+        return Replay((*agreed, *(False,) * (len(answer) - len(agreed))), step_s)
