@@ -7,7 +7,7 @@ PROTO := outrider_protos/v1/outrider.proto
 .PHONY: help install demo demo-learning demo-models test bench fmt lint types proto check clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
 install: $(VENV)/stamp  ## create .venv with everything
 
@@ -26,7 +26,8 @@ demo: install  ## run the whole thing on held-out tasks: four modes, one answer 
 	$(BIN)/outrider demo
 
 demo-learning: install  ## watch a draft learn while it is used (about five minutes on two cores)
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/outrider-train demo --plot demo-learning.png
+	mkdir -p build
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/outrider-train demo --plot build/demo-learning.png
 
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models

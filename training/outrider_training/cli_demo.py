@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from outrider_edge.plot import check_place
 from outrider_training.errors import TargetUnwritableError
 from outrider_training.learning_demo import (
     STREAM,
@@ -30,6 +31,8 @@ def demo_command(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Watch a draft learn two domains it does not know, while a device uses it."""
+    if plot is not None:
+        check_place(plot)
     learning = run_learning(
         Scale(requests=requests), lambda text: None if as_json else print(text, file=sys.stderr)
     )
