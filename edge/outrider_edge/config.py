@@ -87,6 +87,7 @@ class DeviceConfig(BaseModel):
 
     mode: Mode | None = None  # None: exact, or local where only that is allowed
     draft: ExpandedPath = SHIPPED_DRAFT
+    adapter: ExpandedPath | None = None
     cloud: Annotated[str, AfterValidator(_host_port)] = DEFAULT_CLOUD
     ca: ExpandedPath | None = None
     token_file: ExpandedPath | None = None
@@ -125,6 +126,7 @@ class DeviceConfig(BaseModel):
         """Raises BadSettings for an address or a token that cannot be used."""
         return DeviceSettings(
             draft=self.draft,
+            adapter=self.adapter,
             cloud=Address(target=self.cloud, ca=self.ca, token=self._token()),
             local_only=self.local_only,
             threads=self.threads,

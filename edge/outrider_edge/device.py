@@ -13,9 +13,10 @@ from typing import Self
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.draft import Draft
 from outrider_edge.drafts import DraftFile, Drafts
-from outrider_edge.errors import BadInput, BadSettings, Busy, LocalOnly, ModelMismatch
+from outrider_edge.errors import BadInput, BadModelFile, BadSettings, Busy, LocalOnly, ModelMismatch
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.llama.context import ContextSettings
+from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
 from outrider_edge.session import Drafting, Session, Workshop
 from outrider_edge.template import ChatTemplate
@@ -36,6 +37,7 @@ class DeviceSettings:
     """What a device is made of."""
 
     draft: Path
+    adapter: Path | None = None  # a LoRA over the draft
     cloud: Address | None = None
     local_only: bool = False
     threads: int = 1
@@ -54,15 +56,16 @@ class Device:
         self.settings = settings
         self.meter = Meter()
         self.ledger = Ledger(settings.ledger)
-        first = DraftFile(settings.draft)
-        self.model = first.model  # whose vocabulary speaks, whichever file drafts
+        self.model = Model(settings.draft)  # whose vocabulary speaks, whichever file drafts
         self._worker = Worker()
-        self._drafts = Drafts(first, self._worker)
+        self._drafts = Drafts(DraftFile(self.model), self._worker)
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
         self._sessions = 0
         self._closed = False
+        if settings.adapter is not None:
+            self._begin_under(settings.adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +113,15 @@ class Device:
         self._worker.check_open()
         self._drafts.swap(path)
 
+    def adapt_draft(self, path: Path | None) -> None:
+        """Lay a LoRA adapter over the draft in use from the next answer of every session on, in
+        place of another one there; None takes it off. The draft is not loaded anew.
+
+        Raises BadModelFile, and goes on with what there was.
+        """
+        self._worker.check_open()
+        self._drafts.adapt(path)
+
     def describe(self) -> pb.Description:
         """What the cloud's target is; asked once. Raises CloudUnavailable, ModelMismatch, ..."""
         self._worker.check_open()
@@ -130,6 +142,13 @@ class Device:
             self._client.close()
         if self._network is not None:
             self._network.close()
+
+    def _begin_under(self, adapter: Path) -> None:
+        try:
+            self._drafts.adapt(adapter)
+        except BadModelFile:
+            self.close()
+            raise
 
     def _dial_tone(self) -> CloudClient:
         address = self.settings.cloud

@@ -1,15 +1,18 @@
 """The draft files of a device: the one in use, and older ones that an answer still needs.
 
-A new file takes its place while sessions go on: each moves to it with its next answer. All must
-have the first one's tokenizer, which speaks for the device. It decodes nothing.
+A new file, or an adapter over the one in use, takes its place while sessions go on: each moves to
+it with its next answer. All must have the first one's tokenizer, which speaks for the device. It
+decodes nothing.
 """
 
 import threading
+from contextlib import suppress
 from functools import cached_property
-from hashlib import blake2b, file_digest
+from hashlib import blake2b
 from pathlib import Path
 
-from outrider_edge.errors import ModelMismatch
+from outrider_edge.errors import Cancelled, ModelMismatch
+from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
 from outrider_edge.llama.model import Model
@@ -20,19 +23,20 @@ from outrider_protos.limits import DIGEST_BYTES
 
 
 class DraftFile:
-    """One file in memory, and how fast it drafts for the cloud of this device."""
+    """A model, alone or under an adapter, and how fast it drafts for the cloud of this device."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.model = Model(path)
+    def __init__(self, model: Model, adapter: Adapter | None = None) -> None:
+        self.model, self.adapter = model, adapter
         self.tempo = Tempo()
         self.seats = 0
 
     @cached_property
     def id(self) -> str:
-        """Of the whole file: two drafts are one only if every byte is the same."""
-        with self.path.open("rb") as file:
-            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+        """Of every byte that has a say in what it drafts."""
+        if self.adapter is None:
+            return self.model.id
+        both = bytes.fromhex(self.model.id + self.adapter.id)
+        return blake2b(both, digest_size=DIGEST_BYTES).hexdigest()
 
 
 class Drafts:
@@ -40,6 +44,7 @@ class Drafts:
 
     def __init__(self, first: DraftFile, worker: Worker) -> None:
         self.first = self._current = first
+        self._loaded = [first]
         self._worker = worker
         self._lock = threading.Lock()
         self._seats: list[Seat] = []
@@ -54,17 +59,29 @@ class Drafts:
 
         Raises BadModelFile or ModelMismatch; the current one then stays.
         """
-        fresh = DraftFile(path)
-        first = self.first.model.header
-        if fingerprint(fresh.model.header.tokenizer()) != fingerprint(first.tokenizer()):
-            fresh.model.close()
+        model, first = Model(path), self.first.model.header
+        if fingerprint(model.header.tokenizer()) != fingerprint(first.tokenizer()):
+            model.close()
             raise ModelMismatch(
-                f"{fresh.model.header.name} and {first.name} have different vocabularies: "
+                f"{model.header.name} and {first.name} have different vocabularies: "
                 "a draft can only be followed by one with the same tokenizer"
             )
-        with self._lock:
-            replaced, self._current = self._current, fresh
-            self._free(replaced)
+        self._follow(DraftFile(model))
+
+    def adapt(self, path: Path | None) -> None:
+        """Lay this adapter over the model in use, instead of another one there; None: take it off.
+
+        The model is not loaded anew. Raises BadModelFile; what there was then stays.
+        """
+        base = self.take()  # keeps the model in memory meanwhile
+        try:
+            model = base.model
+            adapter = None
+            if path is not None:
+                adapter = self._worker.run(lambda: Adapter(model, path))
+            self._follow(DraftFile(model, adapter))
+        finally:
+            self.give_back(base)
 
     def seat(self, settings: ContextSettings) -> "Seat":
         """A place for one session."""
@@ -83,7 +100,7 @@ class Drafts:
         """Somebody who took it needs it no more."""
         with self._lock:
             file.seats -= 1
-            self._free(file)
+        self._free(file)
 
     def leave(self, seat: "Seat") -> None:
         """The seat is not needed any more."""
@@ -95,12 +112,27 @@ class Drafts:
         """After the worker has ended: free everything."""
         for seat in self._seats:
             seat.discard()
-        self._current.model.close()
-        self.first.model.close()
+        for file in self._loaded:
+            file.model.close()
+
+    def _follow(self, fresh: DraftFile) -> None:
+        with self._lock:
+            replaced, self._current = self._current, fresh
+            self._loaded.append(fresh)
+        self._free(replaced)
 
     def _free(self, file: DraftFile) -> None:
-        if file.seats == 0 and file is not self._current and file is not self.first:
+        """If nobody needs it any more. A model takes the adapters over it along."""
+        with self._lock:
+            if file.seats or file in (self._current, self.first) or file not in self._loaded:
+                return
+            self._loaded.remove(file)
+            shared = any(other.model is file.model for other in self._loaded)
+        if not shared:
             file.model.close()
+        elif file.adapter is not None:
+            with suppress(Cancelled):  # then the model is about to go
+                self._worker.run(file.adapter.close)
 
 
 class Seat:
@@ -117,7 +149,9 @@ class Seat:
         if self._held is None:
             file = self._drafts.take()
             try:
-                made = self._worker.run(lambda: LlamaDraft(file.model, self._settings))
+                made = self._worker.run(
+                    lambda: LlamaDraft(file.model, self._settings, file.adapter)
+                )
             except BaseException:
                 self._drafts.give_back(file)
                 raise

@@ -25,6 +25,7 @@ def _option(text: str, panel: str, metavar: str | None = None) -> Any:  # typer'
 def _settings(  # noqa: PLR0913 - one parameter a flag
     mode: Annotated[Mode | None, _option("Who writes and who decides.  [exact]", _MODEL)] = None,
     draft: Annotated[Path | None, _option("The draft, a GGUF file.  [demo]", _MODEL)] = None,
+    adapter: Annotated[Path | None, _option("A LoRA over the draft, a GGUF file.", _MODEL)] = None,
     threads: Annotated[int | None, _option("CPU threads of the draft.  [1]", _MODEL)] = None,
     cloud: Annotated[
         str | None, _option("Where the target is.  [127.0.0.1:50051]", _CLOUD, "HOST:PORT")

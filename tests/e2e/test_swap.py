@@ -4,12 +4,15 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from outrider_cloud.records.shards import Store
 from outrider_edge.config import SHIPPED_DRAFT
-from outrider_edge.device import Device
+from outrider_edge.device import Device, DeviceSettings
 from outrider_edge.errors import BadModelFile, Cancelled, ModelMismatch
 from outrider_edge.options import Mode, Options
+from outrider_training.adapter import write_adapter
+from outrider_training.lora import add_lora
 from outrider_training.mould import cast
 from outrider_training.student import load_student
 from tests.e2e.pair import CloudProcess, device_for, prompts
@@ -27,6 +30,20 @@ def useless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weights in student.model.layers.parameters():
         weights.data.zero_()
     cast(student, SHIPPED_DRAFT, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that ruins the shipped draft."""
+    adapted = add_lora(load_student(SHIPPED_DRAFT), 8)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, weights in adapted.named_parameters():
+            if "lora_" in name:
+                weights.normal_(0.0, 0.3)
+    path = tmp_path_factory.mktemp("adapters") / "noise.gguf"
+    write_adapter(adapted, SHIPPED_DRAFT, path)
     return path
 
 
@@ -74,6 +91,66 @@ def test_sessions_under_way_move_with_their_next_answer(cloud: str, useless: Pat
         finally:
             done.set()
             swapping.join()
+
+
+def drafted(found: list[tuple[str, int]]) -> int:
+    return sum(count for _, count in found)
+
+
+def test_an_adapter_is_laid_on_and_taken_off_without_a_reload(
+    cloud: str, noise: Path, tmp_path: Path
+) -> None:
+    """The base is not even there any more."""
+    base = tmp_path / "draft.gguf"
+    base.write_bytes(SHIPPED_DRAFT.read_bytes())
+    with device_for(cloud, draft=base) as device:
+        before = answers(device)
+        device.adapt_draft(noise)
+        worse = answers(device)
+        base.unlink()
+        device.adapt_draft(None)
+        again = answers(device)
+        device.adapt_draft(noise)
+        worse_again = answers(device)
+        with pytest.raises(BadModelFile, match="no LoRA adapter"):
+            device.adapt_draft(SHIPPED_DRAFT)
+        device.swap_draft(SHIPPED_DRAFT)
+        fresh = answers(device)
+    texts = [[text for text, _ in found] for found in (before, worse, again, worse_again, fresh)]
+    assert all(each == texts[0] for each in texts)
+    assert max(map(drafted, (worse, worse_again))) < min(map(drafted, (before, again, fresh))) / 2
+
+
+def test_adapters_come_and_go_while_sessions_are_under_way(cloud: str, noise: Path) -> None:
+    with device_for(cloud) as device:
+        calm = [text for text, _ in answers(device)]
+        done = threading.Event()
+
+        def keep_adapting() -> None:
+            while not done.is_set():
+                device.adapt_draft(noise)
+                device.adapt_draft(None)
+
+        adapting = threading.Thread(target=keep_adapting)
+        adapting.start()
+        try:
+            for _ in range(3):
+                assert [text for text, _ in answers(device)] == calm
+        finally:
+            done.set()
+            adapting.join()
+
+
+def test_a_device_begins_under_an_adapter_or_says_why_not(noise: Path, tmp_path: Path) -> None:
+    local = Options(mode=Mode.LOCAL, max_tokens=20)
+    texts = []
+    for adapter in (None, noise):
+        settings = DeviceSettings(draft=SHIPPED_DRAFT, adapter=adapter)
+        with Device(settings) as device, device.session(local) as session:
+            texts.append(session.complete(PROMPTS[0]).result().text)
+    assert texts[0] != texts[1]
+    with pytest.raises(BadModelFile, match="no such file"):
+        Device(DeviceSettings(draft=SHIPPED_DRAFT, adapter=tmp_path / "none.gguf"))
 
 
 def test_a_local_session_writes_with_the_new_file(cloud: str, useless: Path) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from outrider_edge.errors import BadModelFile
 from outrider_training.cli import app
 from outrider_training.demo_models import PairPaths
 from outrider_training.errors import (
+    LoraNeededError,
     MouldMissingError,
     NothingToLearnError,
     TargetNeededError,
     TrainingError,
 )
+from outrider_training.lesson import manifest_of
 from outrider_training.tasks import Split, generate
 from tests.simulators.gguf_files import TinyModel, write_gguf
 
@@ -69,6 +72,22 @@ def test_the_draft_learns_what_it_did_not_know(
     assert (tmp_path / "new.gguf").read_bytes() != shipped.draft.read_bytes()
     manifest = json.loads((tmp_path / "new.trained.json").read_text())
     assert len(manifest["prompts"]) == len(set(manifest["prompts"])) > 40
+
+
+def test_a_lora_is_written_alone_as_well(records: Path, shipped: PairPaths, tmp_path: Path) -> None:
+    """Under it the old file agrees with the target as the merged one does."""
+    adapter = tmp_path / "lora.gguf"
+    flags = ("--lora", "8", "--learning-rate", "1e-2", "--adapter", str(adapter))
+    distil(records, tmp_path, shipped.draft, *QUICK, *flags)
+    assert adapter.stat().st_size < shipped.draft.stat().st_size / 5
+    assert manifest_of(adapter) == manifest_of(tmp_path / "new.gguf") != frozenset()
+    told = ["gate", str(adapter), str(tmp_path / "new.gguf"), "--records", str(records), "--json"]
+    judged = CliRunner().invoke(app, [*told, "--base", str(shipped.draft), "--fewest", "1"])
+    overall = json.loads(judged.stdout)["verdict"]["overall"]
+    assert abs(overall["difference"]) < 0.05
+    nearest = CliRunner().invoke(app, told)
+    assert isinstance(nearest.exception, BadModelFile)
+    distil(records, tmp_path / "full", shipped.draft, "--adapter", "x", expect=LoraNeededError)
 
 
 def test_a_table_for_people(records: Path, shipped: PairPaths, tmp_path: Path) -> None:

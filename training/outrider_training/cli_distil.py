@@ -13,7 +13,7 @@ from rich.table import Table
 from outrider_cloud.shipped import resolve
 from outrider_training.course import Plan
 from outrider_training.distil import Update
-from outrider_training.errors import TargetNeededError
+from outrider_training.errors import LoraNeededError, TargetNeededError
 from outrider_training.examples import Positions, Weighting
 from outrider_training.lesson import Learnt, Lesson, Source, learn
 from outrider_training.losses import Loss, Measure
@@ -46,6 +46,9 @@ def distil_command(  # noqa: PLR0913 - each is a flag
     batch: Annotated[int, typer.Option(min=1, help="Answers in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
     lora: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.  [full]")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="With --lora: write the LoRA alone as GGUF there as well.")
+    ] = None,
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="Products in bfloat16, weights in float32.")
     ] = False,
@@ -65,6 +68,8 @@ def distil_command(  # noqa: PLR0913 - each is a flag
     """Teach a draft what the target thought, and write it as a GGUF file."""
     if source is not Source.TEACHER and target is None:
         raise TargetNeededError(source.value)
+    if adapter is not None and lora is None:
+        raise LoraNeededError
     measure = Measure(loss=loss, beta=beta, temperature=tau)
     lesson = Lesson(
         records=records,
@@ -88,6 +93,7 @@ def distil_command(  # noqa: PLR0913 - each is a flag
         ),
         plan=Plan(steps=steps, examples_per_step=batch, seed=seed),
         lora_rank=lora,
+        adapter=adapter,
     )
     with _progress() as progress:
         task = progress.add_task("learning", total=steps, figures="")

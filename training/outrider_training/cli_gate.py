@@ -17,9 +17,12 @@ REFUSED = 3  # exit code
 
 
 def gate_command(  # noqa: PLR0913 - each is a flag
-    new: Annotated[Path, typer.Argument(help="The GGUF file that would be released.")],
+    new: Annotated[Path, typer.Argument(help="The GGUF file or adapter that would be released.")],
     old: Annotated[Path, typer.Argument(help="The current one.")],
     records: Annotated[str, typer.Option(help="A folder or URL of shards.")],
+    base: Annotated[
+        Path | None, typer.Option(help="The file that adapters lie over.  [the current one]")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for gate.json and gate.html.")] = None,
     margin: Annotated[
         float, typer.Option(min=0, max=1, help="Acceptance that a domain may lose.")
@@ -42,6 +45,7 @@ def gate_command(  # noqa: PLR0913 - each is a flag
     wish = Examination(
         new=new,
         old=old,
+        base=base,
         records=records,
         tenant=tenant,
         held_share=held_out,

@@ -3,7 +3,6 @@
 It does not know training; other architectures are refused by name.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +20,10 @@ from outrider_training.errors import (
     FolderMissingError,
     ModelUnreadableError,
     ModelUnsupportedError,
-    TargetUnwritableError,
     TokenizerUnsupportedError,
 )
 from outrider_training.families import OUTPUT, family_of, stored_tensors
+from outrider_training.gguf_file import write_whole
 from outrider_training.gguf_tokenizer import write_tokenizer
 from outrider_training.quantize import StorageType, quantize
 
@@ -52,7 +51,7 @@ def convert(folder: Path, target: Path, kind: StorageType, name: str | None = No
     _write_shape(writer, config)
     write_tokenizer(writer, tokenizer, config.vocab_size)
     fallbacks = _add_tensors(writer, model, kind)
-    size_bytes = _write_whole(writer, target)
+    size_bytes = write_whole(writer, target)
     return Conversion(size_bytes, fallbacks)
 
 
@@ -123,18 +122,3 @@ def _add_tensors(
             fallbacks.append((name, stored))
         writer.add_tensor(name, quantize(weights, stored.ggml), raw_dtype=stored.ggml)
     return tuple(fallbacks)
-
-
-def _write_whole(writer: GGUFWriter, target: Path) -> int:
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        writer.write_header_to_file(partial)
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        size_bytes = partial.stat().st_size
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TargetUnwritableError(target, error.strerror or str(error)) from error
-    return size_bytes

@@ -74,6 +74,20 @@ class TargetNeededError(CallerError):
         super().__init__(f"--source {source} needs --target: who else would judge new answers?")
 
 
+class LoraNeededError(CallerError):
+    """Without a LoRA there is no adapter."""
+
+    def __init__(self) -> None:
+        super().__init__("--adapter needs --lora: a full training changes the file itself")
+
+
+class BaseMissingError(CallerError):
+    """An adapter drafts nothing by itself."""
+
+    def __init__(self, adapter: Path) -> None:
+        super().__init__(f"{adapter} is an adapter: name the GGUF file it lies over with --base")
+
+
 class NothingToLearnError(CallerError):
     """A store has no record this draft may learn from, or none with a position that counts."""
 

@@ -17,7 +17,7 @@ from outrider_training.errors import ModelUnreadableError, NothingToJudgeError
 from outrider_training.examples import prompt_digest
 from outrider_training.gate import Pair, StepTimes, Terms, Verdict, judge
 from outrider_training.lesson import draft_fingerprint, manifest_of
-from outrider_training.replay import Replayer
+from outrider_training.replay import Candidate, Replayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Examination:
 
     new: Path
     old: Path
+    base: Path | None = None  # what adapters lie over; None: the old file
     records: str
     tenant: str | None = None
     held_share: float = 0.1
@@ -50,9 +51,10 @@ class Report:
 
 def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     """Replay by both; `told` hears of answers done and of all. Raises TrainingError, EdgeError."""
+    new, old = Candidate.of(wish.new, wish.base or wish.old), Candidate.of(wish.old, wish.base)
     corpus = read_corpus(
         Store(wish.records),
-        draft_fingerprint(wish.new),
+        draft_fingerprint(new.draft),
         most_tokens=wish.most_tokens,
         tenant=wish.tenant,
     )
@@ -62,7 +64,7 @@ def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     answers = [record for record in newest if prompt_digest(record.prompt).hex() not in known]
     if not answers:
         raise NothingToJudgeError(len(corpus.records), len(newest))
-    pairs, steps = replay_both(wish.new, wish.old, answers, told)
+    pairs, steps = replay_both(new, old, answers, told)
     return Report(
         new_sha256=_sha256(wish.new),
         old_sha256=_sha256(wish.old),
@@ -77,8 +79,8 @@ def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
 
 
 def replay_both(
-    new: Path,
-    old: Path,
+    new: Candidate,
+    old: Candidate,
     answers: Sequence[Record],
     told: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[list[Pair], StepTimes]:
@@ -86,7 +88,7 @@ def replay_both(
     pairs: list[Pair] = []
     new_s: list[float] = []
     old_s: list[float] = []
-    with Replayer(new) as one, Replayer(old) as two:
+    with Replayer(new.draft, new.adapter) as one, Replayer(old.draft, old.adapter) as two:
         for count, record in enumerate(answers, start=1):
             text = (record.prompt, record.tokens, record.sampling)
             fresh, known = one.replay(*text), two.replay(*text)

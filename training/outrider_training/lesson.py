@@ -18,6 +18,7 @@ from outrider_cloud.target import load_target
 from outrider_cloud.tokenizer import load_tokenizer, tokenizer_facts
 from outrider_edge.llama.gguf_header import read_header
 from outrider_protos.fingerprint import fingerprint
+from outrider_training.adapter import write_adapter
 from outrider_training.corpus import Corpus, Split, read_corpus
 from outrider_training.course import Course, Plan
 from outrider_training.distil import Distiller, Update
@@ -27,7 +28,7 @@ from outrider_training.lora import add_lora
 from outrider_training.mould import Casting, cast
 from outrider_training.regimen import Regimen
 from outrider_training.sampling import Mixture, Sampler
-from outrider_training.student import agreement, load_student
+from outrider_training.student import GGUF_SUFFIX, agreement, load_student
 
 
 class Source(Enum):
@@ -57,6 +58,7 @@ class Lesson:
     regimen: Regimen = Regimen()
     plan: Plan = Plan(steps=300, examples_per_step=16)
     lora_rank: int | None = None
+    adapter: Path | None = None  # the LoRA alone goes there as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +94,22 @@ def learn(lesson: Lesson, told: Callable[[Update], None]) -> Learnt:
     sampler = _sampler(lesson, student, accelerator.device)
     Course(lesson.plan, distiller, training, lesson.scratch, sampler).run(told)
     if adapted is not None:
+        if lesson.adapter is not None and accelerator.is_main_process:
+            base = lesson.draft if lesson.draft.suffix == GGUF_SUFFIX else mould
+            write_adapter(adapted, base, lesson.adapter)
+            _write_manifest(lesson.adapter, lesson, split)
         student = adapted.merge_and_unload()
     after = agreement(student, held_out, lesson.regimen.micro_tokens)
     if not accelerator.is_main_process:
         return Learnt(before, after, None, corpus)
     casting = cast(student, mould, lesson.output)
-    _write_manifest(lesson, split)
+    _write_manifest(lesson.output, lesson, split)
     return Learnt(before, after, casting, corpus)
 
 
 def draft_fingerprint(draft: Path) -> bytes:
     """Of the tokenizer a draft comes with. Raises EdgeError or TargetError."""
-    if draft.suffix == ".gguf":
+    if draft.suffix == GGUF_SUFFIX:
         return fingerprint(read_header(draft).tokenizer())
     return fingerprint(tokenizer_facts(load_tokenizer(str(draft))))
 
@@ -111,7 +117,7 @@ def draft_fingerprint(draft: Path) -> bytes:
 def _mould(lesson: Lesson) -> Path:
     if lesson.mould is not None:
         return lesson.mould
-    if lesson.draft.suffix != ".gguf":
+    if lesson.draft.suffix != GGUF_SUFFIX:
         raise MouldMissingError
     return lesson.draft
 
@@ -134,7 +140,7 @@ def _sampler(lesson: Lesson, student: PreTrainedModel, device: torch.device) -> 
     return Sampler(student, target.model, lesson.mixture, target.end_ids)
 
 
-def _write_manifest(lesson: Lesson, split: Split) -> None:
+def _write_manifest(draft: Path, lesson: Lesson, split: Split) -> None:
     """What the draft has seen, beside it: nobody may judge it by that."""
     digests = sorted({prompt_digest(record.prompt).hex() for record in split.training})
     manifest = {
@@ -142,7 +148,7 @@ def _write_manifest(lesson: Lesson, split: Split) -> None:
         "prompts": digests,
         "plan": asdict(lesson.plan),
     }
-    _manifest_path(lesson.output).write_text(json.dumps(manifest), encoding="utf-8")
+    _manifest_path(draft).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def manifest_of(draft: Path) -> frozenset[str]:

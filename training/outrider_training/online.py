@@ -30,6 +30,7 @@ from outrider_training.held_back import HeldBack
 from outrider_training.lesson import draft_fingerprint
 from outrider_training.mould import cast
 from outrider_training.regimen import Regimen
+from outrider_training.replay import Candidate
 from outrider_training.replay_buffer import BufferRules, ReplayBuffer
 from outrider_training.student import load_student
 
@@ -121,7 +122,9 @@ class Online:
         self.buffer.let_go()
         candidate = run.output / "candidate.gguf"
         cast(self._distiller.student, run.draft, candidate)
-        pairs, times = replay_both(candidate, self.current, self._held_back.answers())
+        pairs, times = replay_both(
+            Candidate(candidate), Candidate(self.current), self._held_back.answers()
+        )
         verdict = judge(pairs, times, run.terms)
         file: Path | None = None
         if verdict.passed:

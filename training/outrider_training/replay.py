@@ -14,10 +14,13 @@ from typing import Self
 
 from outrider_edge.audit import draft_choices
 from outrider_edge.errors import DraftError
+from outrider_edge.llama.adapter import Adapter, is_adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
+from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.llama.model import Model
 from outrider_protos.words import Sampling
+from outrider_training.errors import BaseMissingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,30 @@ class Replay:
     step_s: float  # of one draft step, the prompt's share included
 
 
-class Replayer:
-    """One draft, loaded. Raises EdgeError for a file that cannot be run."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What drafts: a GGUF file, with an adapter over it perhaps."""
 
-    def __init__(self, draft: Path, threads: int = 1) -> None:
+    draft: Path
+    adapter: Path | None = None
+
+    @classmethod
+    def of(cls, file: Path, base: Path | None) -> "Candidate":
+        """The file, over `base` if it is an adapter. Raises BaseMissingError, EdgeError."""
+        if not is_adapter(read_header(file)):
+            return cls(file)
+        if base is None or is_adapter(read_header(base)):
+            raise BaseMissingError(file)
+        return cls(base, file)
+
+
+class Replayer:
+    """One draft, loaded, under an adapter if there is one. Raises EdgeError for what cannot run."""
+
+    def __init__(self, draft: Path, adapter: Path | None = None) -> None:
         self._model = Model(draft)
-        self._draft = LlamaDraft(self._model, ContextSettings(threads=threads))
+        laid = None if adapter is None else Adapter(self._model, adapter)
+        self._draft = LlamaDraft(self._model, ContextSettings(), laid)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from outrider_training.errors import ModelUnreadableError
 from outrider_training.examples import Batch, Example, micro_batches, padded
 from outrider_training.families import family_of
 
-_SUFFIX: Final = ".gguf"
+GGUF_SUFFIX: Final = ".gguf"
 
 
 def load_student(source: Path) -> PreTrainedModel:
@@ -40,7 +40,7 @@ def load_student(source: Path) -> PreTrainedModel:
 
 
 def _load(source: Path) -> PreTrainedModel:
-    if source.suffix != _SUFFIX:
+    if source.suffix != GGUF_SUFFIX:
         return AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.float32)
     if not source.is_file():
         raise OSError("there is no such file")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outrider_edge.errors import BadSettings, ContextFull, DraftError
+from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.model import Model
 
 MAX_BRANCHES = 64
@@ -57,13 +58,17 @@ DEFAULTS: Final = ContextSettings()
 class Context:
     """`put` tokens, `decode` them, look at each `row`; then `copy`, `cut`, `keep` sequences."""
 
-    def __init__(self, model: Model, settings: ContextSettings) -> None:
+    def __init__(
+        self, model: Model, settings: ContextSettings, adapter: Adapter | None = None
+    ) -> None:
         self.tokens = min(settings.tokens or model.context_tokens, model.context_tokens)
         self.decoded_tokens = 0  # in all: what reuse saves can be counted
         self._vocabulary_size = model.vocabulary.size
         # By address: one a branch, for llama.cpp makes its buffer for as many at once.
         self._rows: dict[int, NDArray[np.float32]] = {}
         self._pointer = _open(model, settings, self.tokens)
+        if adapter is not None:
+            adapter.apply(self._pointer)
         self._memory = llama_cpp.llama_get_memory(self._pointer)
         self._room = int(llama_cpp.llama_n_batch(self._pointer))
         self._make_batch(self._room)

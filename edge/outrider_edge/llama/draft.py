@@ -6,6 +6,7 @@ from typing import Self
 
 from outrider_edge.draft import Detail, Expansion, Leaf
 from outrider_edge.errors import BadInput, ContextFull, DraftError
+from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.branches import ROOT, Branches, Run
 from outrider_edge.llama.context import DEFAULTS, Context, ContextSettings
 from outrider_edge.llama.model import Model
@@ -21,8 +22,13 @@ class LlamaDraft:
     after a ContextFull all that was there stands.
     """
 
-    def __init__(self, model: Model, settings: ContextSettings = DEFAULTS) -> None:
-        self._context = Context(model, settings)
+    def __init__(
+        self,
+        model: Model,
+        settings: ContextSettings = DEFAULTS,
+        adapter: Adapter | None = None,
+    ) -> None:
+        self._context = Context(model, settings, adapter)
         self._branches = Branches(self._context, settings.branches)
         self._readout = Readout(model.vocabulary.size)
         self._vocabulary_size = model.vocabulary.size

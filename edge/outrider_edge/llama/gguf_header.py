@@ -8,6 +8,7 @@ import mmap
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from gguf.constants import GGML_QUANT_SIZES
 
 from outrider_edge.errors import BadModelFile
 from outrider_protos.fingerprint import TokenizerFacts
+from outrider_protos.limits import DIGEST_BYTES
 
 Scalar = int | float | bool | str
 Value = Scalar | Sequence[Scalar]
@@ -99,6 +101,15 @@ def read_header(path: Path) -> GgufHeader:
         raise BadModelFile(path.name, problem) from error
     except ValueError as error:  # mmap refuses an empty file
         raise BadModelFile(path.name, "is empty") from error
+
+
+def file_id(path: Path) -> str:
+    """Of the whole file: two are one only if every byte is the same. Raises BadModelFile."""
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+    except OSError as error:
+        raise BadModelFile(path.name, f"cannot be read: {error.strerror}") from error
 
 
 def _read(data: mmap.mmap) -> Mapping[str, Value]:

@@ -1,6 +1,7 @@
 """A GGUF model in memory: its weights, to be shared by several drafts, and its vocabulary."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,7 +10,7 @@ import llama_cpp
 
 from outrider_edge.errors import BadModelFile
 from outrider_edge.llama import library
-from outrider_edge.llama.gguf_header import read_header
+from outrider_edge.llama.gguf_header import file_id, read_header
 from outrider_edge.llama.vocabulary import Vocabulary
 
 _UNKNOWN_ARCHITECTURE = "unknown model architecture"
@@ -25,6 +26,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         library.start()
+        self._path = path
         self.header = read_header(path)
         self._pointer: Any = _load(path, self.header.architecture)
         try:
@@ -38,6 +40,11 @@ class Model:
     def pointer(self) -> Any:
         """llama.cpp's `llama_model *`; None once closed."""
         return self._pointer
+
+    @cached_property
+    def id(self) -> str:
+        """Of the file. Raises BadModelFile when it has gone meanwhile."""
+        return file_id(self._path)
 
     @property
     def context_tokens(self) -> int:
