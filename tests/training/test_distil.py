@@ -120,6 +120,12 @@ def test_a_run_that_was_cut_off_goes_on_exactly(tmp_path: Path) -> None:
     other = distiller(cut, Regimen(learning_rate=1e-4))
     with pytest.raises(CheckpointMismatchError):
         Course(plan, other, examples, cut).run(lambda update: None)
+    for strange in (
+        Course(plan, distiller(cut), judged(20, seed=1), cut),
+        Course(plan, distiller(cut), examples, cut, origin="another draft"),
+    ):
+        with pytest.raises(CheckpointMismatchError, match="other records or settings"):
+            strange.run(lambda update: None)
 
 
 def cramped(most_tokens: int) -> PreTrainedModel:
@@ -167,7 +173,7 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
     with pytest.raises(TargetUnwritableError):
-        distiller(tmp_path).save(tmp_path / "none" / "checkpoint")
+        distiller(tmp_path).save(tmp_path / "none" / "checkpoint", "run")
 
 
 def test_lora_changes_little_and_merges_exactly(tmp_path: Path) -> None:

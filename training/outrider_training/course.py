@@ -6,6 +6,7 @@ cut off goes on exactly. It knows neither stores nor GGUF files.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from tensorboardX import SummaryWriter
 
 from outrider_training.distil import Distiller, Update
-from outrider_training.examples import Example
+from outrider_training.examples import Example, prompt_digest
 from outrider_training.sampling import Sampler
 
 _CHECKPOINT: Final = "distil.checkpoint"
@@ -36,10 +37,20 @@ class Plan:
         return random.sample(examples, self.examples_per_step)
 
 
+def run_id(examples: Sequence[Example], *settings: object) -> str:
+    """Of a run: only one that learns the same in the same way may take up its checkpoint."""
+    digest = blake2b(repr(settings).encode(), digest_size=16)
+    for example in examples:
+        digest.update(prompt_digest(example.prompt + example.tokens))
+        digest.update(example.weights.tobytes())
+    return digest.hexdigest()
+
+
 class Course:
     """Runs a plan to its end, from the checkpoint in `scratch` if there is one.
 
-    With a sampler the answers of a step are written anew, by the student as it is then.
+    With a sampler the answers of a step are written anew, by the student as it is then. `origin`
+    says what the student was: a checkpoint of another is refused.
     """
 
     def __init__(
@@ -49,16 +60,18 @@ class Course:
         examples: Sequence[Example],
         scratch: Path,
         sampler: Sampler | None = None,
+        origin: str = "",
     ) -> None:
         self._plan, self._distiller, self._examples = plan, distiller, examples
         self._checkpoint, self._log = scratch / _CHECKPOINT, scratch / "log"
         self._sampler = sampler
+        self._run_id = run_id(examples, plan, origin)
 
     def run(self, told: Callable[[Update], None]) -> None:
         """Raises what `Distiller` does; the checkpoint then holds what was learnt until then."""
         plan, distiller = self._plan, self._distiller
         if self._checkpoint.exists():
-            distiller.resume(self._checkpoint)
+            distiller.resume(self._checkpoint, self._run_id)
         with self._writer() as log:
             while distiller.step < plan.steps:
                 update = distiller.update(self._step_examples(distiller.step))
@@ -66,8 +79,13 @@ class Course:
                     log.add_scalar(name, value, update.step)
                 told(update)
                 if update.step % plan.checkpoint_every == 0:
-                    distiller.save(self._checkpoint)
-        distiller.save(self._checkpoint)
+                    distiller.save(self._checkpoint, self._run_id)
+        distiller.save(self._checkpoint, self._run_id)
+
+    def forget(self) -> None:
+        """What came of it is safe elsewhere: the next run begins from its own draft."""
+        if self._distiller.leads:
+            self._checkpoint.unlink(missing_ok=True)
 
     def _writer(self) -> SummaryWriter:
         """Processes beside the main one write nothing."""

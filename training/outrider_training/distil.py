@@ -91,11 +91,15 @@ class Distiller:
         weight = sum(example.weight for example in examples)
         return Update(self.step, loss, acceptance / weight, agreement / weight, round(positions))
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint; a cut-off write leaves the old one. Raises TargetUnwritableError."""
+    def save(self, path: Path, run: str) -> None:
+        """Write a checkpoint of the run of this name; a cut-off write leaves the old one.
+
+        Raises TargetUnwritableError.
+        """
         if not self.leads:
             return
         state = {
+            "run": run,
             "regimen": repr(self._regimen),
             "step": self.step,
             "model": self.student.state_dict(),
@@ -103,10 +107,10 @@ class Distiller:
         }
         _write(state, path)
 
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises CheckpointMismatchError."""
+    def resume(self, path: Path, run: str) -> None:
+        """Go on from a checkpoint of the same run. Raises CheckpointMismatchError."""
         state = torch.load(path, map_location=self._accelerator.device, weights_only=True)
-        if state["regimen"] != repr(self._regimen):
+        if (state["run"], state["regimen"]) != (run, repr(self._regimen)):
             raise CheckpointMismatchError(path)
         self.student.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -109,7 +109,10 @@ class CheckpointMismatchError(CallerError):
     """The checkpoint belongs to a run with other settings."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is of a run with other settings: remove it, or use another place")
+        super().__init__(
+            f"{path} is of an unfinished run with other records or settings: finish that one, "
+            "remove it, or use another --scratch"
+        )
 
 
 class DivergedError(TrainingError):
