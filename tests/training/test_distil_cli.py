@@ -18,6 +18,7 @@ from outrider_training.errors import (
     TrainingError,
 )
 from outrider_training.lesson import manifest_of
+from outrider_training.search import Search
 from outrider_training.tasks import Split, generate
 from tests.simulators.gguf_files import TinyModel, write_gguf
 
@@ -96,14 +97,30 @@ def test_a_table_for_people(records: Path, shipped: PairPaths, tmp_path: Path) -
     assert "vietnamese" in result.stdout
 
 
-def test_the_last_checkpoint_is_gone_on_from(
+def test_a_finished_run_leaves_nothing_to_go_on_from(
     records: Path, shipped: PairPaths, tmp_path: Path
 ) -> None:
-    """A second run of the same plan has nothing left to do, and writes the same file."""
+    """So the next one, of other records perhaps, begins anew; the same one writes the same file."""
     distil(records, tmp_path, shipped.draft, "--steps", "3")
+    assert not list((tmp_path / "scratch").glob("*.checkpoint"))
     first = (tmp_path / "new.gguf").read_bytes()
+    distil(records, tmp_path, shipped.draft, "--steps", "2")
+    assert (tmp_path / "new.gguf").read_bytes() != first
     distil(records, tmp_path, shipped.draft, "--steps", "3")
     assert (tmp_path / "new.gguf").read_bytes() == first
+
+
+def test_a_loss_is_searched_for_each_domain(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    flags = ("--search", "--search-steps", "6", "--steps", "4")
+    said = json.loads(distil(records, tmp_path, shipped.draft, *flags, "--json").stdout)
+    assert len(said["trials"]) == 2 * len(Search().losses)
+    for domain, loss in said["losses"].items():
+        tried = {t["loss"]: t["agreement"] for t in said["trials"] if t["domain"] == domain}
+        assert tried[loss] == max(tried.values())
+    told = distil(records, tmp_path, shipped.draft, *flags).stdout
+    assert f"vietnamese: {said['losses']['vietnamese']} (forward-kl " in told
 
 
 def test_what_cannot_be_is_said(records: Path, shipped: PairPaths, tmp_path: Path) -> None:

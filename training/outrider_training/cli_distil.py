@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from outrider_training.lesson import Learnt, Lesson, Source, learn
 from outrider_training.losses import Loss, Measure
 from outrider_training.regimen import Measures, Regimen
 from outrider_training.sampling import Mixture
+from outrider_training.search import Search, Trial, best
 
 
 def distil_command(  # noqa: PLR0913 - each is a flag
@@ -29,6 +31,10 @@ def distil_command(  # noqa: PLR0913 - each is a flag
         Path | None, typer.Option(help="GGUF file that gives the form.  [the draft]")
     ] = None,
     loss: Annotated[Loss, typer.Option(help="What becomes small.")] = Loss.FORWARD_KL,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try several losses first; each domain gets its best.")
+    ] = False,
+    search_steps: Annotated[int, typer.Option(min=1, help="Of a trial of --search.")] = 40,
     beta: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of jsd.")] = 0.5,
     tau: Annotated[float, typer.Option(min=0.05, help="Temperature of both sides.")] = 1.0,
     positions: Annotated[Positions, typer.Option(help="Which count.")] = Positions.ALL,
@@ -94,6 +100,7 @@ def distil_command(  # noqa: PLR0913 - each is a flag
         plan=Plan(steps=steps, examples_per_step=batch, seed=seed),
         lora_rank=lora,
         adapter=adapter,
+        search=Search(steps=search_steps) if search else None,
     )
     with _progress() as progress:
         task = progress.add_task("learning", total=steps, figures="")
@@ -102,7 +109,11 @@ def distil_command(  # noqa: PLR0913 - each is a flag
             figures = f"loss {update.loss:.4f}  agreement {update.agreement:.3f}"
             progress.update(task, completed=update.step, figures=figures)
 
-        learnt = learn(lesson, told)
+        def tried(trial: Trial) -> None:
+            figures = f"tried {trial.loss.value} on {trial.domain or '-'}: {trial.agreement:.3f}"
+            progress.update(task, figures=figures)
+
+        learnt = learn(lesson, told, tried)
     _tell(learnt, output, as_json=as_json)
 
 
@@ -122,6 +133,8 @@ def _tell(learnt: Learnt, output: Path, *, as_json: bool) -> None:
             "other_tokenizer": corpus.other_tokenizer,
             "damaged": corpus.damaged,
             "output": str(output),
+            "trials": [asdict(trial) | {"loss": trial.loss.value} for trial in learnt.trials],
+            "losses": {domain: loss.value for domain, loss in best(learnt.trials).items()},
         }
         typer.echo(json.dumps(figures))
         return
@@ -130,6 +143,13 @@ def _tell(learnt: Learnt, output: Path, *, as_json: bool) -> None:
         table.add_column(heading, justify="right")
     for domain, before in learnt.before.items():
         table.add_row(domain or "-", f"{before:.3f}", f"{learnt.after[domain]:.3f}")
+    for domain, loss in best(learnt.trials).items():
+        tried = ", ".join(
+            f"{trial.loss.value} {trial.agreement:.3f}"
+            for trial in learnt.trials
+            if trial.domain == domain
+        )
+        typer.echo(f"{domain or '-'}: {loss.value} ({tried})")
     typer.echo("agreement with the target on held-out answers")
     Console().print(table, highlight=False)
     typer.echo(f"{output}: {learnt.casting.size_bytes:,} bytes")

@@ -4,9 +4,10 @@ It joins corpus, student, course and mould, and says what came of it.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -25,9 +26,11 @@ from outrider_training.distil import Distiller, Update
 from outrider_training.errors import ModelUnreadableError, MouldMissingError, NothingToLearnError
 from outrider_training.examples import Example, Weighting, prompt_digest
 from outrider_training.lora import add_lora
+from outrider_training.losses import Loss
 from outrider_training.mould import Casting, cast
-from outrider_training.regimen import Regimen
+from outrider_training.regimen import Measures, Regimen
 from outrider_training.sampling import Mixture, Sampler
+from outrider_training.search import LossSearch, Search, Trial, best
 from outrider_training.student import GGUF_SUFFIX, agreement, load_student
 
 
@@ -59,6 +62,7 @@ class Lesson:
     plan: Plan = Plan(steps=300, examples_per_step=16)
     lora_rank: int | None = None
     adapter: Path | None = None  # the LoRA alone goes there as well
+    search: Search | None = None  # None: the regimen says which loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,18 @@ class Learnt:
     after: dict[str, float]
     casting: Casting | None  # None: another process wrote the file
     corpus: Corpus
+    trials: tuple[Trial, ...] = ()
 
 
-def learn(lesson: Lesson, told: Callable[[Update], None]) -> Learnt:
-    """Raises TrainingError, TargetError, StoreError."""
+def learn(
+    lesson: Lesson,
+    told: Callable[[Update], None],
+    tried: Callable[[Trial], None] = lambda trial: None,
+) -> Learnt:
+    """`told` hears of every step, `tried` of every trial of a search.
+
+    Raises TrainingError, TargetError, StoreError.
+    """
     mould = _mould(lesson)
     lesson.scratch.mkdir(parents=True, exist_ok=True)
     corpus = read_corpus(
@@ -89,10 +101,14 @@ def learn(lesson: Lesson, told: Callable[[Update], None]) -> Learnt:
     accelerator = Accelerator()
     student.to(accelerator.device)
     before = agreement(student, held_out, lesson.regimen.micro_tokens)
+    origin = _origin(lesson, student)
     adapted = None if lesson.lora_rank is None else add_lora(student, lesson.lora_rank)
-    distiller = Distiller(student, lesson.regimen, accelerator, lesson.scratch)
+    trials = _searched(lesson, training, origin, tried)
+    regimen = _with_losses(lesson.regimen, best(trials))
+    distiller = Distiller(student, regimen, accelerator, lesson.scratch)
     sampler = _sampler(lesson, student, accelerator.device)
-    Course(lesson.plan, distiller, training, lesson.scratch, sampler).run(told)
+    course = Course(lesson.plan, distiller, training, lesson.scratch, sampler, origin)
+    course.run(told)
     if adapted is not None:
         if lesson.adapter is not None and accelerator.is_main_process:
             base = lesson.draft if lesson.draft.suffix == GGUF_SUFFIX else mould
@@ -101,10 +117,11 @@ def learn(lesson: Lesson, told: Callable[[Update], None]) -> Learnt:
         student = adapted.merge_and_unload()
     after = agreement(student, held_out, lesson.regimen.micro_tokens)
     if not accelerator.is_main_process:
-        return Learnt(before, after, None, corpus)
+        return Learnt(before, after, None, corpus, trials)
     casting = cast(student, mould, lesson.output)
     _write_manifest(lesson.output, lesson, split)
-    return Learnt(before, after, casting, corpus)
+    course.forget()
+    return Learnt(before, after, casting, corpus, trials)
 
 
 def draft_fingerprint(draft: Path) -> bytes:
@@ -131,6 +148,37 @@ def _examples(
     training = [Example.of(record, lesson.weighting) for record in split.training]
     held_out = [Example.of(record, Weighting()) for record in split.held_out]
     return fitting(training), fitting(held_out)
+
+
+def _origin(lesson: Lesson, student: PreTrainedModel) -> str:
+    """Everything beside examples and regimen that has a say in what is learnt."""
+    digest = blake2b(repr((lesson.source, lesson.mixture, lesson.lora_rank)).encode())
+    digest.update(repr(lesson.target if lesson.source is not Source.TEACHER else None).encode())
+    for weights in student.state_dict().values():
+        digest.update(weights.numpy(force=True).tobytes())
+    return digest.hexdigest()
+
+
+def _searched(
+    lesson: Lesson, training: list[Example], origin: str, tried: Callable[[Trial], None]
+) -> tuple[Trial, ...]:
+    if lesson.search is None:
+        return ()
+
+    def make() -> PreTrainedModel:
+        student = load_student(lesson.draft)
+        if lesson.lora_rank is not None:
+            add_lora(student, lesson.lora_rank)
+        return student
+
+    search = LossSearch(lesson.search, make, lesson.plan, lesson.regimen, lesson.scratch)
+    return tuple(search.run(training, origin, tried))
+
+
+def _with_losses(regimen: Regimen, losses: Mapping[str, Loss]) -> Regimen:
+    general = regimen.measures.general
+    domains = {domain: replace(general, loss=loss) for domain, loss in losses.items()}
+    return replace(regimen, measures=Measures(general=general, domains=domains))
 
 
 def _sampler(lesson: Lesson, student: PreTrainedModel, device: torch.device) -> Sampler | None:
