@@ -1,4 +1,7 @@
-"""The service of the contract: Decode and Describe, thin over the worker. It decides nothing."""
+"""The service of the contract, thin over the worker: Decode, Describe and ReportLoad.
+
+It decides nothing.
+"""
 
 import asyncio
 import itertools
@@ -11,6 +14,7 @@ from grpc import StatusCode
 from outrider_cloud.auth import owner_of_call
 from outrider_cloud.errors import DrainingError
 from outrider_cloud.failure import translate
+from outrider_cloud.load import WINDOW_S
 from outrider_cloud.stream import DecodeContext, DecodeStream
 from outrider_cloud.worker import Worker
 from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
@@ -37,6 +41,12 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
         self, request: outrider_pb2.DescribeRequest, context: object
     ) -> outrider_pb2.Description:
         return self._description
+
+    async def ReportLoad(
+        self, request: outrider_pb2.LoadRequest, context: object
+    ) -> outrider_pb2.LoadReport:
+        busy = self._worker.load.busy(time.monotonic())
+        return outrider_pb2.LoadReport(busy=busy, window_s=WINDOW_S, streams=len(self._streams))
 
     # The generated signature knows handlers that yield; this one writes to its context.
     async def Decode(self, request_iterator: object, context: DecodeContext) -> None:  # type: ignore[override]

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from outrider_cloud.engine import Engine
 from outrider_cloud.errors import BusyError, EngineError, PeerError
+from outrider_cloud.load import Load
 from outrider_cloud.log import place
 from outrider_cloud.recorder import Recorder
 from outrider_cloud.trace import Trace
@@ -55,6 +56,7 @@ class Worker:
         self._engine = engine
         self._loop = loop
         self._recorder = recorder
+        self.load = Load()
         self.crashed: asyncio.Future[None] = loop.create_future()  # done: the thread is dead
         # Not bounded itself: every stream bounds what it hands over, and streams are bounded.
         self._inbox: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -136,13 +138,16 @@ class Worker:
         if not plan.works:
             return
         start_s = time.monotonic()
+        self.load.begin(start_s)
         try:
             verdicts = self._engine.forward(plan.works)
         except EngineError as error:
             _LOG.error("event=forward_failed error=%s at=%s", type(error).__name__, place(error))
             self._tell(self._verifier.abandon(plan, time.monotonic()))
             return
-        now_s = time.monotonic()
+        finally:
+            now_s = time.monotonic()
+            self.load.end(now_s)
         applied = self._verifier.apply(plan, verdicts, now_s - start_s, now_s)
         self._tell(applied.says)
         self._flush()  # before the bookkeeping below: the devices wait for this

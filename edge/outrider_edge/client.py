@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from outrider_edge.errors import (
     BadSettings,
@@ -33,6 +34,7 @@ from outrider_protos.words import CloudWord, DeviceWord
 
 _DECODE = "/outrider.v1.Verifier/Decode"
 _DESCRIBE = "/outrider.v1.Verifier/Describe"
+_REPORT_LOAD = "/outrider.v1.Verifier/ReportLoad"
 _TRANSIENT = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -57,6 +59,7 @@ _OPTIONS = [
 _BAD_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")  # the same next time
 _WHOLE_MS = re.compile("[0-9]{1,9}")
 _T = TypeVar("_T")
+_Answer = TypeVar("_Answer", bound=Message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +133,29 @@ class CloudClient:
 
     def describe(self, timeout_s: float) -> pb.Description:
         """Ask the cloud what its target is. Raises CloudUnavailable or CloudRefused."""
-        return self._network.wait(self._describe(timeout_s))
+        return self._network.wait(
+            self._ask(_DESCRIBE, pb.DescribeRequest(), pb.Description, timeout_s)
+        )
 
-    async def _describe(self, timeout_s: float) -> pb.Description:
+    def load(self, timeout_s: float) -> pb.LoadReport:
+        """Ask the cloud how busy it was lately. Raises CloudUnavailable or CloudRefused."""
+        return self._network.wait(
+            self._ask(_REPORT_LOAD, pb.LoadRequest(), pb.LoadReport, timeout_s)
+        )
+
+    async def _ask(
+        self, method: str, request: Message, kind: type[_Answer], timeout_s: float
+    ) -> _Answer:
+        def read(data: bytes) -> _Answer:
+            self._meter.received(len(data))
+            return kind.FromString(data)
+
         call = self._channel.unary_unary(
-            _DESCRIBE,
-            request_serializer=self._count_out,
-            response_deserializer=self._count_in,
+            method, request_serializer=self._count_out, response_deserializer=read
         )
         try:
-            answer: pb.Description = await call(
-                pb.DescribeRequest(), timeout=timeout_s, metadata=_metadata(self._address)
+            answer: _Answer = await call(
+                request, timeout=timeout_s, metadata=_metadata(self._address)
             )
         except grpc.aio.AioRpcError as error:
             raise _converted(error, self._address.target) from error
@@ -153,14 +168,10 @@ class CloudClient:
     def close(self) -> None:
         self._network.wait(self._channel.close(grace=None))
 
-    def _count_out(self, message: pb.DescribeRequest) -> bytes:
+    def _count_out(self, message: Message) -> bytes:
         data = message.SerializeToString()
         self._meter.sent(len(data))
         return data
-
-    def _count_in(self, data: bytes) -> pb.Description:
-        self._meter.received(len(data))
-        return pb.Description.FromString(data)
 
 
 class GrpcDialer:

@@ -127,11 +127,15 @@ class DeviceConfig(BaseModel):
         return DeviceSettings(
             draft=self.draft,
             adapter=self.adapter,
-            cloud=Address(target=self.cloud, ca=self.ca, token=self._token()),
+            cloud=self.address(),
             local_only=self.local_only,
             threads=self.threads,
             ledger=self.ledger,
         )
+
+    def address(self) -> Address:
+        """Where the cloud is. Raises BadSettings for a token that cannot be used."""
+        return Address(target=self.cloud, ca=self.ca, token=self._token())
 
     def options(self) -> Options:
         """Raises BadSettings for values that do not go together."""

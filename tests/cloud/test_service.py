@@ -15,7 +15,7 @@ from outrider_cloud.engine import Verdict, Work
 from outrider_cloud.verifier import VerifierSettings
 from outrider_protos.errors import RETRY_AFTER_KEY
 from outrider_protos.limits import MAX_MESSAGE_BYTES
-from outrider_protos.v1 import outrider_pb2
+from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
 from outrider_protos.words import (
     Append,
     Cancel,
@@ -209,6 +209,28 @@ def test_health_and_cancel_stay_alive_while_a_forward_runs() -> None:
             stream.call.cancel()
             target.go.set()
             assert await answers(cloud)
+
+    asyncio.run(scene())
+
+
+def test_the_load_is_told_while_a_forward_runs() -> None:
+    async def scene() -> None:
+        target = HeldTarget()
+        async with running_cloud(target) as cloud:
+            ask = outrider_pb2_grpc.VerifierStub(cloud.channel).ReportLoad
+            before = await ask(outrider_pb2.LoadRequest())
+            assert (before.busy, before.streams) == (0.0, 0)
+            stream = cloud.stream()
+            await stream.begin()
+            await stream.say(Propose(1, 3, 1, ()))
+            assert await asyncio.to_thread(target.busy.wait, WAIT_S)
+            first, second = [await ask(outrider_pb2.LoadRequest()) for _ in range(2)]
+            assert 0 < first.busy < second.busy < 1
+            assert first.streams == 1
+            target.go.set()
+            await stream.hear()
+            rested = (await ask(outrider_pb2.LoadRequest())).busy
+            assert (await ask(outrider_pb2.LoadRequest())).busy == rested
 
     asyncio.run(scene())
 

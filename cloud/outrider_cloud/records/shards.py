@@ -25,6 +25,11 @@ _TENANT: Final = "tenant="
 _BATCH_RECORDS: Final = 256  # in memory at once while reading
 
 
+def tenant_of(path: str) -> str:
+    """Whose a shard is."""
+    return unquote(path.rsplit("/", 2)[-2].removeprefix(_TENANT))
+
+
 class ShardError(Exception):
     """A shard that cannot be read; the text names it."""
 
@@ -87,10 +92,9 @@ class Store:
         """What the footer says, without the records. Raises ShardError."""
         with self._open(path) as file:
             records = file.metadata.num_rows
-        folder = path.rsplit("/", 2)[-2]
         return Shard(
             path=path,
-            tenant=unquote(folder.removeprefix(_TENANT)),
+            tenant=tenant_of(path),
             size_bytes=self._files.size(path),
             records=records,
         )

@@ -44,6 +44,11 @@ class VerifierStub(object):
                 request_serializer=outrider__protos_dot_v1_dot_outrider__pb2.DeviceMessage.SerializeToString,
                 response_deserializer=outrider__protos_dot_v1_dot_outrider__pb2.CloudMessage.FromString,
                 _registered_method=True)
+        self.ReportLoad = channel.unary_unary(
+                '/outrider.v1.Verifier/ReportLoad',
+                request_serializer=outrider__protos_dot_v1_dot_outrider__pb2.LoadRequest.SerializeToString,
+                response_deserializer=outrider__protos_dot_v1_dot_outrider__pb2.LoadReport.FromString,
+                _registered_method=True)
 
 
 class VerifierServicer(object):
@@ -63,6 +68,13 @@ class VerifierServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportLoad(self, request, context):
+        """How busy the engine was lately, for whoever may use what it leaves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerifierServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_VerifierServicer_to_server(servicer, server):
                     servicer.Decode,
                     request_deserializer=outrider__protos_dot_v1_dot_outrider__pb2.DeviceMessage.FromString,
                     response_serializer=outrider__protos_dot_v1_dot_outrider__pb2.CloudMessage.SerializeToString,
+            ),
+            'ReportLoad': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportLoad,
+                    request_deserializer=outrider__protos_dot_v1_dot_outrider__pb2.LoadRequest.FromString,
+                    response_serializer=outrider__protos_dot_v1_dot_outrider__pb2.LoadReport.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +148,33 @@ class Verifier(object):
             '/outrider.v1.Verifier/Decode',
             outrider__protos_dot_v1_dot_outrider__pb2.DeviceMessage.SerializeToString,
             outrider__protos_dot_v1_dot_outrider__pb2.CloudMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportLoad(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/outrider.v1.Verifier/ReportLoad',
+            outrider__protos_dot_v1_dot_outrider__pb2.LoadRequest.SerializeToString,
+            outrider__protos_dot_v1_dot_outrider__pb2.LoadReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,8 @@ class VerifierStub:
     """What the target is, so that a device can tell whether it fits."""
     Decode: _grpc.StreamStreamMultiCallable[_outrider_pb2.DeviceMessage, _outrider_pb2.CloudMessage]
     """One stream per session; the device may Open again on it for the next generation."""
+    ReportLoad: _grpc.UnaryUnaryMultiCallable[_outrider_pb2.LoadRequest, _outrider_pb2.LoadReport]
+    """How busy the engine was lately, for whoever may use what it leaves."""
 
 @_typing.type_check_only
 class VerifierAsyncStub(VerifierStub):
@@ -48,6 +50,8 @@ class VerifierAsyncStub(VerifierStub):
     """What the target is, so that a device can tell whether it fits."""
     Decode: _aio.StreamStreamMultiCallable[_outrider_pb2.DeviceMessage, _outrider_pb2.CloudMessage]  # type: ignore[assignment]
     """One stream per session; the device may Open again on it for the next generation."""
+    ReportLoad: _aio.UnaryUnaryMultiCallable[_outrider_pb2.LoadRequest, _outrider_pb2.LoadReport]  # type: ignore[assignment]
+    """How busy the engine was lately, for whoever may use what it leaves."""
 
 class VerifierServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -65,5 +69,13 @@ class VerifierServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_outrider_pb2.CloudMessage], _abc.AsyncIterator[_outrider_pb2.CloudMessage]]:
         """One stream per session; the device may Open again on it for the next generation."""
+
+    @_abc_1.abstractmethod
+    def ReportLoad(
+        self,
+        request: _outrider_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outrider_pb2.LoadReport, _abc.Awaitable[_outrider_pb2.LoadReport]]:
+        """How busy the engine was lately, for whoever may use what it leaves."""
 
 def add_VerifierServicer_to_server(servicer: VerifierServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
