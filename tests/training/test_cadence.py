@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from outrider_cloud.records.record import Record
 from outrider_protos.words import Distance, Rollback
-from outrider_training.cadence import Cadence, Rhythm
+from outrider_training.cadence import Cadence, Due, Rhythm
 from outrider_training.held_back import HeldBack
 from tests.cloud.records.samples import record
 
@@ -41,8 +41,23 @@ def test_the_reason_is_said() -> None:
     cadence = Cadence(Rhythm(every=None, fall=0.1, window=4, fewest=2))
     for acceptance in (0.8, 0.8, 0.8, 0.4, 0.4):
         cadence.answered(acceptance)
-    assert cadence.due() == "acceptance fell from 0.80 to 0.60"
+    assert cadence.due() == Due("acceptance fell from 0.80 to 0.60")
     assert Cadence(Rhythm(every=1)).due() is None
+
+
+def test_idleness_counts_once_there_is_something_new() -> None:
+    cadence = Cadence(Rhythm(every=None, idle=0.25, fewest=3))
+    assert Cadence(Rhythm()).spare(0.0) is None
+    for _ in range(3):
+        assert not cadence.waits_for_idleness
+        assert cadence.spare(0.0) is None
+        cadence.answered(None)
+    assert cadence.waits_for_idleness
+    assert cadence.spare(None) is None  # nobody knows
+    assert cadence.spare(0.26) is None
+    assert cadence.spare(0.25) == Due("the cloud is busy 25% of the time", idle=True)
+    cadence.updated()
+    assert cadence.spare(0.0) is None
 
 
 def at(number: int, domain: str, prompt: int) -> Record:

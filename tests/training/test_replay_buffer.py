@@ -93,3 +93,27 @@ def test_what_was_not_drawn_stays() -> None:
     drawn = {each.time_s for each in buffer.draw(2)}
     buffer.let_go()
     assert numbers(buffer) == {n for n in range(6) if n not in drawn}
+
+
+def test_newer_ones_are_drawn_more_often() -> None:
+    """Ten apart at a half-life of ten: drawn first half as often."""
+    drawn: Counter[int] = Counter()
+    for seed in range(3000):
+        buffer = filled(BufferRules(half_life=10), 21, seed)
+        drawn[int(buffer.draw(1)[0].time_s)] += 1
+    weights = [2 ** (-age / 10) for age in range(21)]
+    for number in (0, 10, 20):
+        expected = 3000 * weights[20 - number] / sum(weights)
+        assert abs(drawn[number] - expected) < 5 * expected**0.5
+    ancient = filled(BufferRules(half_life=1), 2000)
+    assert len(ancient.draw(2000)) == 2000
+
+
+def test_tenants_are_forgotten() -> None:
+    buffer = ReplayBuffer(BufferRules(), Random(0))
+    for tenant in ("anna", "ben", "anna"):
+        buffer.add(replace(numbered(1), tenant=tenant), 0.5)
+    buffer.forget({"anna"})
+    assert [each.tenant for each in buffer.draw(3)] == ["ben"]
+    buffer.clear()
+    assert len(buffer) == 0

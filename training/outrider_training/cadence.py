@@ -1,4 +1,5 @@
-"""When an online run updates: after so many answers, or when the draft is accepted less and less.
+"""When an online run updates: after so many answers, when the draft is accepted less and less, or
+when the cloud has little to do.
 
 Pure; it knows neither models nor clocks.
 """
@@ -10,12 +11,21 @@ from statistics import fmean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """`every` and `fall` may both be given: the first to be due counts."""
+    """Of `every`, `fall` and `idle` several may be given: the first to be due counts."""
 
     every: int | None = 32  # answers
     fall: float | None = None  # of the mean acceptance below its best, at least
+    idle: float | None = None  # share of its time that the cloud computes, at most
     window: int = 50  # answers in that mean
-    fewest: int = 8  # answers between updates that a fall calls for
+    fewest: int = 8  # answers between updates that a fall or idleness calls for
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An update should be made now."""
+
+    reason: str
+    idle: bool = False  # the cloud has time to spare
 
 
 class Cadence:
@@ -27,11 +37,6 @@ class Cadence:
         self._best = 0.0
         self._since = 0
 
-    @property
-    def acceptance(self) -> float | None:
-        """The mean of the last answers."""
-        return fmean(self._recent) if self._recent else None
-
     def answered(self, acceptance: float | None) -> None:
         """One more answer; None where nothing was proposed in time."""
         self._since += 1
@@ -41,17 +46,29 @@ class Cadence:
         if len(self._recent) >= self._rhythm.fewest:
             self._best = max(self._best, fmean(self._recent))
 
-    def due(self) -> str | None:
-        """Why an update should be made now, if it should."""
+    def due(self) -> Due | None:
+        """After an answer: whether it calls for an update."""
         rhythm = self._rhythm
         if rhythm.every is not None and self._since >= rhythm.every:
-            return f"{self._since} answers"
-        now = self.acceptance
-        if rhythm.fall is None or now is None or self._since < rhythm.fewest:
+            return Due(f"{self._since} answers")
+        if rhythm.fall is None or not self._recent or self._since < rhythm.fewest:
             return None
+        now = fmean(self._recent)
         if now <= self._best - rhythm.fall:
-            return f"acceptance fell from {self._best:.2f} to {now:.2f}"
+            return Due(f"acceptance fell from {self._best:.2f} to {now:.2f}")
         return None
+
+    @property
+    def waits_for_idleness(self) -> bool:
+        """Whether it matters how busy the cloud is."""
+        return self._rhythm.idle is not None and self._since >= self._rhythm.fewest
+
+    def spare(self, busy: float | None) -> Due | None:
+        """When all answers are taken in: whether a cloud as busy as that calls for an update."""
+        idle = self._rhythm.idle
+        if idle is None or busy is None or busy > idle or not self.waits_for_idleness:
+            return None
+        return Due(f"the cloud is busy {busy:.0%} of the time", idle=True)
 
     def updated(self) -> None:
         """An update was made: what came before it says nothing about the new draft."""

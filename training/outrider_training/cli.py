@@ -13,6 +13,7 @@ import typer
 from outrider_cloud.errors import CloudError
 from outrider_cloud.records.shards import ShardError, StoreError
 from outrider_edge.errors import EdgeError
+from outrider_protos.errors import SettingsError
 from outrider_training.cli_data import data, generate_command
 from outrider_training.cli_demo import demo_command
 from outrider_training.cli_distil import distil_command
@@ -92,6 +93,6 @@ def main() -> None:
     """Run the command; expected errors become one line and exit code 1."""
     try:
         app()
-    except (TrainingError, CloudError, EdgeError, ShardError, StoreError) as error:
+    except (TrainingError, CloudError, EdgeError, SettingsError, ShardError, StoreError) as error:
         typer.echo(f"outrider-train: {error}", err=True)
         sys.exit(1)

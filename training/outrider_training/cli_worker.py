@@ -4,19 +4,29 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from outrider_cloud.records.shards import StoreError
+from outrider_cloud.shipped import resolve
+from outrider_edge.config import DeviceConfig
+from outrider_protos import settings
 from outrider_training.cadence import Rhythm
+from outrider_training.errors import CloudNeededError, TargetNeededError
 from outrider_training.examples import Positions, Weighting
 from outrider_training.gate import Terms
+from outrider_training.lesson import Source
 from outrider_training.losses import Loss, Measure
 from outrider_training.online import Attempt, Online, OnlineRun
 from outrider_training.regimen import Measures, Regimen
 from outrider_training.replay_buffer import BufferRules, Eviction
+from outrider_training.sampling import Mixture
+from outrider_training.spare import CloudLoad
 
 _DEFAULT = OnlineRun(records="", draft=Path(), output=Path())
 
@@ -32,6 +42,17 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         float | None,
         typer.Option(min=0, max=1, help="Update when live acceptance falls by so much."),
     ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Update when --cloud computes at most this share of time."),
+    ] = None,
+    cloud: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The cloud that --idle asks.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="CA of that cloud, PEM.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with a token for that cloud.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of an update.")] = _DEFAULT.steps,
     batch: Annotated[int, typer.Option(min=1, help="Answers in a step.")] = 16,
     buffer: Annotated[int, typer.Option(min=1, help="Answers that are kept to learn from.")] = 2000,
@@ -41,12 +62,25 @@ def worker_command(  # noqa: PLR0913 - each is a flag
     passes: Annotated[
         int | None, typer.Option(min=1, help="Updates an answer takes part in.  [any number]")
     ] = None,
+    half_life: Annotated[
+        int | None,
+        typer.Option(min=1, help="Newer answers that halve an older one's chance.  [never]"),
+    ] = None,
     held_back: Annotated[
         int, typer.Option(min=1, help="Newest answers of each domain, to judge by.")
     ] = _DEFAULT.held_back,
     margin: Annotated[float, typer.Option(min=0, max=1, help="As in gate.")] = 0.02,
     loss: Annotated[Loss, typer.Option(help="As in distil.")] = Loss.FORWARD_KL,
     positions: Annotated[Positions, typer.Option(help="As in distil.")] = Positions.ALL,
+    source: Annotated[
+        Source, typer.Option(help="Whose answers updates of --idle learn from, as in distil.")
+    ] = Source.TEACHER,
+    target: Annotated[
+        str | None, typer.Option(help="Folder, hub id or demo; for other sources than teacher.")
+    ] = None,
+    mixture: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="The target's share with --source mixed.")
+    ] = 0.5,
     learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -61,17 +95,23 @@ def worker_command(  # noqa: PLR0913 - each is a flag
     Only a file that the gate passes becomes current. SIGTERM and Ctrl-C end it after the update
     in hand.
     """
+    if idle is not None and cloud is None:
+        raise CloudNeededError
+    if source is not Source.TEACHER and (target is None or idle is None):
+        raise TargetNeededError(f"{source.value} with --idle")
     run = OnlineRun(
         records=records,
         draft=draft,
         output=output,
         tenant=tenant,
-        rhythm=Rhythm(every=every or None, fall=fall),
-        rules=BufferRules(size=buffer, eviction=evict, passes=passes),
+        rhythm=Rhythm(every=every or None, fall=fall, idle=idle),
+        rules=BufferRules(size=buffer, eviction=evict, passes=passes, half_life=half_life),
         regimen=Regimen(
             measures=Measures(general=Measure(loss=loss)), learning_rate=learning_rate, seed=seed
         ),
         weighting=Weighting(positions=positions),
+        target=None if source is Source.TEACHER or target is None else resolve(target),
+        mixture=Mixture(beta=mixture if source is Source.MIXED else 0.0),
         terms=Terms(margin=margin, fewest=_DEFAULT.terms.fewest),
         steps=steps,
         examples_per_step=batch,
@@ -79,7 +119,9 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         seed=seed,
     )
     online = Online(run)
-    _follow(online, _until_told(), poll_s, idle_exit_s, as_json=as_json)
+    with _load_of(cloud, ca, token_file) as load:
+        told = _Told(as_json=as_json)
+        _follow(online, load, _until_told(), poll_s, idle_exit_s, told)
     for line in online.follower.damaged:
         typer.echo(f"left out: {line}", err=True)
     if online.follower.other_tokenizer:
@@ -87,6 +129,19 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         typer.echo(f"left out: {count:,} records of another tokenizer", err=True)
     if not as_json:
         typer.echo(f"{online.answers:,} answers, {online.attempts} updates, now {online.current}")
+
+
+@contextmanager
+def _load_of(
+    cloud: str | None, ca: Path | None, token_file: Path | None
+) -> Iterator[CloudLoad | None]:
+    if cloud is None:
+        yield None
+        return
+    known = {"cloud": cloud, "ca": ca, "token_file": token_file}
+    config = settings.load(DeviceConfig, file=None, environ={}, prefix="", flags=known)
+    with CloudLoad(config.address()) as load:
+        yield load
 
 
 def _until_told() -> threading.Event:
@@ -98,15 +153,22 @@ def _until_told() -> threading.Event:
 
 def _follow(
     online: Online,
+    load: CloudLoad | None,
     stop: threading.Event,
     poll_s: float,
     idle_exit_s: float | None,
-    *,
-    as_json: bool,
+    told: "_Told",
 ) -> None:
+    busy = load.busy if load is not None else lambda: None
     heard_s = time.monotonic()
     while not stop.is_set():
-        if online.turn(lambda attempt: _tell(attempt, as_json=as_json), stop.is_set):
+        try:
+            count = online.turn(told.attempt, stop.is_set, busy)
+            told.trouble(load.problem if load is not None else None)
+        except StoreError as error:  # a network file system may be back in a while
+            told.trouble(str(error))
+            count = 0
+        if count:
             heard_s = time.monotonic()
         elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
             return
@@ -114,16 +176,29 @@ def _follow(
             stop.wait(poll_s)
 
 
-def _tell(attempt: Attempt, *, as_json: bool) -> None:
-    verdict = attempt.verdict
-    if as_json:
-        values = asdict(attempt) | {"file": None if attempt.file is None else str(attempt.file)}
-        values["verdict"]["passed"] = verdict.passed
-        typer.echo(json.dumps(values))
-        return
-    overall = verdict.overall
-    word = f"passed: {attempt.file}" if attempt.file else f"refused: {verdict.objections[0]}"
-    typer.echo(
-        f"update {attempt.number} ({attempt.reason}): acceptance {overall.old.acceptance:.3f} → "
-        f"{overall.new.acceptance:.3f} on {overall.answers} answers; {word}"
-    )
+class _Told:
+    """What is printed as it happens; the same trouble is told once."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._trouble: str | None = None
+
+    def trouble(self, text: str | None) -> None:
+        if text is not None and text != self._trouble:
+            typer.echo(f"{text}; trying again", err=True)
+        self._trouble = text
+
+    def attempt(self, attempt: Attempt) -> None:
+        verdict = attempt.verdict
+        if self._as_json:
+            values = asdict(attempt) | {"file": None if attempt.file is None else str(attempt.file)}
+            values["verdict"]["passed"] = verdict.passed
+            typer.echo(json.dumps(values))
+            return
+        overall = verdict.overall
+        word = f"passed: {attempt.file}" if attempt.file else f"refused: {verdict.objections[0]}"
+        typer.echo(
+            f"update {attempt.number} ({attempt.reason}): "
+            f"acceptance {overall.old.acceptance:.3f} → {overall.new.acceptance:.3f} "
+            f"on {overall.answers} answers; {word}"
+        )

@@ -74,6 +74,13 @@ class TargetNeededError(CallerError):
         super().__init__(f"--source {source} needs --target: who else would judge new answers?")
 
 
+class CloudNeededError(CallerError):
+    """Idleness is something that a cloud reports."""
+
+    def __init__(self) -> None:
+        super().__init__("--idle needs --cloud: who else would say how busy it is?")
+
+
 class LoraNeededError(CallerError):
     """Without a LoRA there is no adapter."""
 
@@ -111,7 +118,7 @@ class CheckpointMismatchError(CallerError):
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path} is of an unfinished run with other records or settings: finish that one, "
-            "remove it, or use another --scratch"
+            "remove it, or use another place"
         )
 
 

@@ -6,7 +6,7 @@ position of an answer is predicted at the last token of its prompt.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import blake2b
 
@@ -51,6 +51,7 @@ class Example:
     weights: NDArray[np.float32]
     domain: str
     time_s: float
+    tenant: str = ""
 
     @classmethod
     def of(cls, record: Record, weighting: Weighting) -> "Example":
@@ -63,6 +64,7 @@ class Example:
             weighting.of(record.fates),
             record.domain or "",
             record.time_s,
+            record.tenant,
         )
 
     @property
@@ -84,8 +86,7 @@ class Example:
             return self
         tops = Tops(self.tops.tokens[:keep], self.tops.logprobs[:keep], self.tops.tails[:keep])
         choices, weights = self.choices[:keep], self.weights[:keep]
-        kept = (self.prompt, self.tokens[:keep], choices, tops, weights)
-        return Example(*kept, self.domain, self.time_s)
+        return replace(self, tokens=self.tokens[:keep], choices=choices, tops=tops, weights=weights)
 
 
 def prompt_digest(prompt: Sequence[int]) -> bytes:

@@ -5,10 +5,14 @@ learnt. Pure; it knows no models.
 """
 
 from collections import defaultdict, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 from outrider_cloud.records.record import Record
 from outrider_training.examples import prompt_digest
+
+_MOST_PROMPTS: Final = 1 << 17  # remembered as learnt: 16 bytes each, and what Python adds
 
 
 @dataclass(slots=True)
@@ -16,8 +20,8 @@ class HeldBack:
     """At most `most` answers of each domain."""
 
     most: int
+    learnt: dict[bytes, None] = field(default_factory=dict)  # digests of prompts, the oldest first
     _newest: defaultdict[str, deque[Record]] = field(default_factory=lambda: defaultdict(deque))
-    _learnt: set[bytes] = field(default_factory=set)  # prompts
 
     def take(self, record: Record) -> Record | None:
         """Keep the answer back; what may be learnt from instead, if anything.
@@ -25,7 +29,7 @@ class HeldBack:
         Answers whose text depends on a draft say nothing about another: they are learnt from at
         once, and so are repeated questions.
         """
-        if not record.exact or prompt_digest(record.prompt) in self._learnt:
+        if not record.exact or prompt_digest(record.prompt) in self.learnt:
             return self._release(record)
         queue = self._newest[record.domain or ""]
         queue.append(record)
@@ -37,9 +41,18 @@ class HeldBack:
             record
             for queue in self._newest.values()
             for record in queue
-            if prompt_digest(record.prompt) not in self._learnt
+            if prompt_digest(record.prompt) not in self.learnt
         ]
 
+    def forget(self, tenants: Collection[str]) -> None:
+        """Let go of all that is kept back of these; nothing of it is learnt from."""
+        for queue in self._newest.values():
+            kept = [record for record in queue if record.tenant not in tenants]
+            queue.clear()
+            queue.extend(kept)
+
     def _release(self, record: Record) -> Record:
-        self._learnt.add(prompt_digest(record.prompt))
+        self.learnt[prompt_digest(record.prompt)] = None
+        if len(self.learnt) > _MOST_PROMPTS:
+            del self.learnt[next(iter(self.learnt))]
         return record

@@ -31,7 +31,7 @@ from outrider_protos.words import Sampling
 from outrider_training.errors import WorkerEndedError
 from outrider_training.gate import Pair, StepTimes, Terms, Verdict, judge
 from outrider_training.generate import Generate, generate
-from outrider_training.online import CURRENT
+from outrider_training.outbox import CURRENT
 from outrider_training.replay import Replayer
 from outrider_training.tasks import DOMAINS, Split, Task
 from outrider_training.tasks import generate as tasks_of

@@ -6,11 +6,8 @@ judged by the answers kept back, and only a file that passes takes the place of 
 does not know who waits for new drafts, nor how long to wait for records.
 """
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -19,9 +16,11 @@ from accelerate import Accelerator
 
 from outrider_cloud.records.record import Fate, Record
 from outrider_cloud.records.shards import Store
-from outrider_training.cadence import Cadence, Rhythm
+from outrider_cloud.target import Target, load_target
+from outrider_edge.llama.gguf_header import file_id
+from outrider_training.cadence import Cadence, Due, Rhythm
+from outrider_training.course import run_id
 from outrider_training.distil import Distiller
-from outrider_training.errors import TargetUnwritableError
 from outrider_training.examination import replay_both
 from outrider_training.examples import Example, Weighting
 from outrider_training.follower import Follower
@@ -29,18 +28,25 @@ from outrider_training.gate import Terms, Verdict, judge
 from outrider_training.held_back import HeldBack
 from outrider_training.lesson import draft_fingerprint
 from outrider_training.mould import cast
+from outrider_training.outbox import Outbox
 from outrider_training.regimen import Regimen
 from outrider_training.replay import Candidate
 from outrider_training.replay_buffer import BufferRules, ReplayBuffer
+from outrider_training.sampling import Mixture, Sampler
+from outrider_training.standing import Standing
 from outrider_training.student import load_student
 
-CURRENT: Final = "current.json"  # names the file to use
 _PATIENCE: Final = 2  # refused files in a row, before the student goes back to the current one
+_DOMAINS: Final = 16  # about so many keep answers back, when shards are read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlineRun:
-    """What to follow, from which draft, by which rules, and where better ones are put."""
+    """What to follow, from which draft, by which rules, and where better ones are put.
+
+    With a target, updates of idle times learn from answers that the student writes itself, alone
+    or mixed; others always learn from the records.
+    """
 
     records: str
     draft: Path
@@ -50,6 +56,8 @@ class OnlineRun:
     rules: BufferRules = BufferRules()
     regimen: Regimen = Regimen()
     weighting: Weighting = Weighting()
+    target: str | None = None
+    mixture: Mixture = Mixture(beta=0.0)
     terms: Terms = Terms(fewest=8)
     steps: int = 40  # of an update
     examples_per_step: int = 16
@@ -70,33 +78,50 @@ class Attempt:
 
 
 class Online:
-    """Call `turn` now and then, from one thread. Raises TrainingError, EdgeError, StoreError."""
+    """Call `turn` now and then, from one thread. A folder that a run has worked in before is gone
+    on from. Raises TrainingError, TargetError, EdgeError, StoreError.
+    """
 
     def __init__(self, run: OnlineRun) -> None:
+        self._run = run
         self.answers = self.attempts = 0
-        self.current = run.draft
+        self.outbox = Outbox(run.output)
         self.buffer = ReplayBuffer(run.rules, Random(run.seed))  # noqa: S311 - no secret
         self.follower = Follower(Store(run.records), draft_fingerprint(run.draft), run.tenant)
-        self._run = run
         self._held_back = HeldBack(run.held_back)
         self._cadence = Cadence(run.rhythm)
         self._refused = 0
-        try:
-            run.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TargetUnwritableError(run.output, error.strerror or str(error)) from error
-        self._distiller = self._student_of(run.draft)
+        self._id = run_id((), file_id(run.draft), run.regimen)
+        self._target = None if run.target is None else _load(run.target)
+        self._go_on(Standing.load(self.outbox.standing, self._id))
 
-    def turn(self, told: Callable[[Attempt], None], stopped: Callable[[], bool]) -> int:
-        """Take in what is new, updating whenever that is due; how many answers there were."""
+    @property
+    def current(self) -> Path:
+        """The best file so far."""
+        return self.outbox.current() or self._run.draft
+
+    def turn(
+        self,
+        told: Callable[[Attempt], None],
+        stopped: Callable[[], bool],
+        busy: Callable[[], float | None] = lambda: None,
+    ) -> int:
+        """Take in what is new, updating whenever that is due; how many answers there were.
+
+        `busy` is asked for the cloud's load, a share, only where that matters.
+        """
+        if gone := self.follower.gone():
+            self.buffer.forget(gone)
+            self._held_back.forget(gone)
         count = 0
         for record in self.follower.news():
             if stopped():
                 break
             count += 1
             self._take(record)
-            if (reason := self._cadence.due()) is not None and len(self.buffer):
-                told(self._update(reason))
+            self._update(self._cadence.due(), told)
+        if not stopped() and self._cadence.waits_for_idleness:
+            self._update(self._cadence.spare(busy()), told)
         return count
 
     def _take(self, record: Record) -> None:
@@ -104,6 +129,10 @@ class Online:
         accepted, corrected = (record.fates.count(f) for f in (Fate.ACCEPTED, Fate.CORRECTED))
         proposed = accepted + corrected
         self._cadence.answered(accepted / proposed if proposed else None)
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        """Back, or to learn from."""
         learnable = self._held_back.take(record)
         if learnable is None:
             return
@@ -112,49 +141,78 @@ class Online:
             stood = learnable.fates.count(Fate.ACCEPTED) / len(learnable.fates)
             self.buffer.add(example, 1 - stood)
 
-    def _update(self, reason: str) -> Attempt:
-        run = self._run
+    def _update(self, due: Due | None, told: Callable[[Attempt], None]) -> None:
+        if due is None or not len(self.buffer):
+            return
         self._cadence.updated()
         self.attempts += 1
         loss = 0.0
-        for _ in range(run.steps):
-            loss = self._distiller.update(self.buffer.draw(run.examples_per_step)).loss
+        for _ in range(self._run.steps):
+            loss = self._distiller.update(self._drawn(due)).loss
         self.buffer.let_go()
-        candidate = run.output / "candidate.gguf"
-        cast(self._distiller.student, run.draft, candidate)
-        pairs, times = replay_both(
-            Candidate(candidate), Candidate(self.current), self._held_back.answers()
-        )
-        verdict = judge(pairs, times, run.terms)
-        file: Path | None = None
+        self._stand()
+        candidate = self.outbox.candidate
+        cast(self._distiller.student, self._run.draft, candidate)
+        both = Candidate(candidate), Candidate(self.current)
+        pairs, times = replay_both(*both, self._held_back.answers())
+        verdict = judge(pairs, times, self._run.terms)
+        file = self._decide(verdict)
+        told(Attempt(self.attempts, due.reason, self.answers, loss, verdict, file))
+
+    def _drawn(self, due: Due) -> list[Example]:
+        """For one step: new answers of the student's while the target has time for them."""
+        drawn = self.buffer.draw(self._run.examples_per_step)
+        if self._target is None or not due.idle:
+            return drawn
+        student, target = self._distiller.student, self._target
+        sampler = Sampler(student, target.model, self._run.mixture, target.end_ids)
+        return sampler.answers(drawn, seed=self._run.seed + self._distiller.step)
+
+    def _decide(self, verdict: Verdict) -> Path | None:
         if verdict.passed:
-            file = self._put_forward(candidate, verdict)
-        else:
-            self._refuse(candidate)
-        return Attempt(self.attempts, reason, self.answers, loss, verdict, file)
-
-    def _put_forward(self, candidate: Path, verdict: Verdict) -> Path:
-        """The file under its own hash, and then the pointer to it: never the other way round."""
-        with candidate.open("rb") as data:
-            sha256 = file_digest(data, "sha256").hexdigest()
-        file = self._run.output / f"{sha256[:16]}.gguf"
-        os.replace(candidate, file)
-        pointer = {"file": file.name, "sha256": sha256, "answers": self.answers}
-        figures = {"acceptance": verdict.overall.new.acceptance}
-        partial = self._run.output / f"{CURRENT}.partial"
-        partial.write_text(json.dumps(pointer | figures), encoding="utf-8")
-        os.replace(partial, self._run.output / CURRENT)
-        self.current, self._refused = file, 0
-        return file
-
-    def _refuse(self, candidate: Path) -> None:
-        candidate.unlink()
+            self._refused = 0
+            return self.outbox.put_forward(self.answers, verdict.overall.new.acceptance)
+        self.outbox.candidate.unlink()
         self._refused += 1
         if self._refused >= _PATIENCE:
             self._distiller = self._student_of(self.current)
             self._refused = 0
+        return None
+
+    # ---- from one process to the next
+
+    def _stand(self) -> None:
+        Standing(
+            run=self._id,
+            answers=self.answers,
+            updates=self.attempts,
+            refused=self._refused,
+            seen=sorted(self.follower.seen),
+            under_way=self.follower.under_way,
+            learnt=[digest.hex() for digest in self._held_back.learnt],
+        ).save(self.outbox.standing)
+        self._distiller.save(self.outbox.checkpoint, self._id)
+
+    def _go_on(self, standing: Standing | None) -> None:
+        self._distiller = self._student_of(self.current)
+        if standing is None:
+            return
+        self.answers, self.attempts = standing.answers, standing.updates
+        self._refused = standing.refused
+        if self.outbox.checkpoint.is_file():
+            self._distiller.resume(self.outbox.checkpoint, self._id)
+        self._held_back.learnt = dict.fromkeys(map(bytes.fromhex, standing.learnt))
+        self.follower.seen, self.follower.under_way = set(standing.seen), standing.under_way
+        for record in self.follower.again(self._run.rules.size + _DOMAINS * self._run.held_back):
+            self._keep(record)
+        if self._run.rules.passes is not None:  # those have had their turn
+            self.buffer.clear()
 
     def _student_of(self, draft: Path) -> Distiller:
         student = load_student(draft)
         self._context_tokens = student.config.max_position_embeddings
         return Distiller(student, self._run.regimen, Accelerator(), self._run.output)
+
+
+def _load(target: str) -> Target:
+    return load_target(target, device=Accelerator().device.type)

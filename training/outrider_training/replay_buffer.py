@@ -3,8 +3,9 @@
 Pure; chance is passed in. It knows neither records nor models.
 """
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -27,12 +28,14 @@ class BufferRules:
     size: int = 2000  # examples
     eviction: Eviction = Eviction.LEAST_INFORMATIVE
     passes: int | None = None  # None: as often as chance has it
+    half_life: int | None = None  # newer ones of its domain that halve an example's chance
 
 
 @dataclass(slots=True, eq=False)
 class _Item:
     example: Example
     information: float
+    number: int  # in its domain
     passes: int = 0
     drawn: bool = False  # since the last update
 
@@ -56,14 +59,15 @@ class ReplayBuffer:
 
     def add(self, example: Example, information: float) -> None:
         """`information`: the share of positions whose proposal did not stand."""
-        self._items[example.domain].append(_Item(example, information))
         self._came[example.domain] += 1
+        item = _Item(example, information, self._came[example.domain])
+        self._items[example.domain].append(item)
         if len(self) > self.rules.size:
             self._evict(example.domain)
 
     def draw(self, count: int) -> list[Example]:
         """Of every domain as many as of any other, as far as they go; each example once."""
-        pools = [self.random.sample(items, len(items)) for items in self._items.values() if items]
+        pools = [self._shuffled(domain) for domain, items in self._items.items() if items]
         self.random.shuffle(pools)
         drawn: list[_Item] = []
         while len(drawn) < count and any(pools):
@@ -71,6 +75,31 @@ class ReplayBuffer:
         for item in drawn:
             item.drawn = True
         return [item.example for item in drawn]
+
+    def _shuffled(self, domain: str) -> list[_Item]:
+        """In a random order whose end, where drawing begins, favours the newest.
+
+        Keys u ** (1 / weight) order a weighted sample without replacement (Efraimidis, Spirakis).
+        """
+        items, life = self._items[domain], self.rules.half_life
+        if life is None:
+            return self.random.sample(items, len(items))
+        newest = self._came[domain]
+
+        def key(item: _Item) -> float:
+            age = min(1000.0, (newest - item.number) / life)
+            return math.log(1.0 - self.random.random()) * math.pow(2.0, age)
+
+        return sorted(items, key=key)
+
+    def forget(self, tenants: Collection[str]) -> None:
+        """Let go of all examples of these."""
+        for items in self._items.values():
+            items[:] = [item for item in items if item.example.tenant not in tenants]
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._items.clear()
 
     def let_go(self) -> None:
         """After an update: forget what has been learnt from often enough."""

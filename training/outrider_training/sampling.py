@@ -6,7 +6,7 @@ through the draw. It knows neither records nor losses.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -112,9 +112,7 @@ class Sampler:
         tops: Tops = top_tokens(logits)
         choices = tuple(int(token) for token in tops.tokens[:, 0])
         weights = np.ones(len(tokens), np.float32)
-        return Example(
-            example.prompt, tokens, choices, tops, weights, example.domain, example.time_s
-        )
+        return replace(example, tokens=tokens, choices=choices, tops=tops, weights=weights)
 
 
 def _likeliest(logits: Tensor) -> Tensor:
