@@ -31,7 +31,18 @@ from outrider_training.online import Attempt, Online, OnlineRun
 from outrider_training.replay_buffer import BufferRules
 from outrider_training.tasks import Split, generate
 
-QUICK = ("--steps", "25", "--poll-s", "0.05", "--margin", "0.2", "--held-back", "8")
+QUICK = (
+    "--steps",
+    "12",
+    "--learning-rate",
+    "3e-3",
+    "--poll-s",
+    "0.05",
+    "--margin",
+    "0.2",
+    "--held-back",
+    "8",
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +93,7 @@ def test_what_learns_the_wrong_thing_is_never_put_forward(
     """A learning rate that ruins the student: refused each time, and begun anew in between."""
     Store(str(tmp_path / "shards")).write("anna", records)
     output = tmp_path / "drafts"
-    flags = ("--every", "20", "--learning-rate", "5")
+    flags = ("--every", "20", "--learning-rate", "50", "--steps", "6")
     attempts, _ = worked(tmp_path / "shards", output, shipped.draft, *flags)
     assert len(attempts) == 4
     assert not any(attempt["verdict"]["passed"] for attempt in attempts)
@@ -129,7 +140,7 @@ def test_updates_come_when_the_cloud_has_time_to_spare(
 ) -> None:
     """From answers the student writes itself; a cloud that nobody can ask is never idle."""
     Store(str(tmp_path / "shards")).write("anna", records[:40])
-    flags = ("--every", "0", "--idle", "0.5", "--steps", "8")
+    flags = ("--every", "0", "--idle", "0.5", "--steps", "2")
     own = ("--source", "mixed", "--target", "demo")
     with CloudProcess("demo") as cloud:
         told = ("--cloud", cloud.address, *flags, *own)
