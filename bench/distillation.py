@@ -10,35 +10,23 @@ by llama.cpp over held-out answers of the target.
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from accelerate import Accelerator
-
+from bench.answers import acceptance, task_answers
 from bench.report import Report
+from bench.teaching import plan_of, taught
 from outrider_cloud.records.record import Record
-from outrider_cloud.records.shards import Store
-from outrider_cloud.records.writer import ShardWriter
 from outrider_cloud.shipped import DEMO, resolve
 from outrider_cloud.target import Target, load_target
 from outrider_edge.config import SHIPPED_DRAFT
-from outrider_edge.questions import Question
-from outrider_protos.words import Sampling
-from outrider_training.course import Course, Plan
-from outrider_training.distil import Distiller
-from outrider_training.examples import Example, Weighting
-from outrider_training.generate import Generate, generate
 from outrider_training.losses import Loss, Measure
 from outrider_training.mould import cast
 from outrider_training.regimen import Measures, Regimen
-from outrider_training.replay import Replayer
 from outrider_training.sampling import Mixture, Sampler
 from outrider_training.student import load_student
 from outrider_training.tasks import Split
-from outrider_training.tasks import generate as tasks_of
 
 ANSWER_TOKENS = 64
 BATCH = 8
@@ -75,57 +63,21 @@ class Domain:
     held_out: list[Record]
 
 
-def written(name: str, count: int, split: Split, seed: int) -> list[Record]:
-    """The target's greedy answers to generated tasks."""
-    with tempfile.TemporaryDirectory() as folder, ShardWriter(Store(folder)) as writer:
-        wish = Generate(
-            target=resolve(DEMO),
-            questions=[
-                Question(prompt=task.prompt, domain=name)
-                for task in tasks_of(name, seed, count, split)
-            ],
-            sampling=Sampling(),
-            max_tokens=ANSWER_TOKENS,
-            raw=False,
-            domain=None,
-        )
-        generate(wish, writer, lambda tokens: None)
-        writer.close()
-        store = Store(folder)
-        return [record for path in store.paths() for record in store.read(path)]
-
-
-def taught(
-    variant: Variant, domain: Domain, target: Target, steps: int, seed: int
+def tried(
+    variant: Variant, domain: Domain, target: Target, steps: int, rate: float, seed: int
 ) -> tuple[float, float]:
     """Acceptance of the file that came of it, and seconds of training."""
     student = load_student(SHIPPED_DRAFT)
     measures = Measures(general=Measure(loss=variant.loss))
-    regimen = Regimen(measures=measures, learning_rate=1e-3, decay_steps=steps, seed=seed)
-    examples = [Example.of(record, Weighting()) for record in domain.training]
+    regimen = Regimen(measures=measures, learning_rate=rate, decay_steps=steps, seed=seed)
     sampler = None
     if variant.beta is not None:
         mixture = Mixture(beta=variant.beta, max_tokens=ANSWER_TOKENS)
         sampler = Sampler(student, target.model, mixture, target.end_ids)
+    seconds = taught(student, domain.training, plan_of(steps, BATCH, seed), regimen, sampler)
     with tempfile.TemporaryDirectory() as folder:
-        scratch, began_s = Path(folder), time.perf_counter()
-        distiller = Distiller(student, regimen, Accelerator(), scratch)
-        plan = Plan(steps=steps, examples_per_step=BATCH, checkpoint_every=steps, seed=seed)
-        Course(plan, distiller, examples, scratch, sampler).run(lambda update: None)
-        seconds = time.perf_counter() - began_s
-        cast(student, SHIPPED_DRAFT, scratch / "taught.gguf")
-        return acceptance(scratch / "taught.gguf", domain.held_out), seconds
-
-
-def acceptance(draft: Path, records: Sequence[Record]) -> float:
-    """Share of positions at which the file's choice is the target's."""
-    with Replayer(draft) as replayer:
-        agreed = [
-            flag
-            for record in records
-            for flag in replayer.replay(record.prompt, record.tokens, record.sampling).agreed
-        ]
-    return sum(agreed) / len(agreed)
+        cast(student, SHIPPED_DRAFT, Path(folder) / "taught.gguf")
+        return acceptance(Path(folder) / "taught.gguf", domain.held_out), seconds
 
 
 def main() -> None:
@@ -133,6 +85,7 @@ def main() -> None:
     parser.add_argument("--domains", nargs="+", default=["sql", "vietnamese"])
     parser.add_argument("--tasks", type=int, default=300, help="to learn from, in each domain")
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="a markdown file; else standard output")
     arguments = parser.parse_args()
@@ -140,8 +93,8 @@ def main() -> None:
     domains = [
         Domain(
             name,
-            written(name, arguments.tasks, Split.TRAINING, 1),
-            written(name, 60, Split.HELD_OUT, 2),
+            task_answers(name, arguments.tasks, Split.TRAINING, 1),
+            task_answers(name, 60, Split.HELD_OUT, 2),
         )
         for name in arguments.domains
     ]
@@ -149,8 +102,9 @@ def main() -> None:
     report.say(
         f"Acceptance of the quantised draft on 60 held-out answers a domain, greedy, after "
         f"{arguments.steps} steps of {BATCH} answers from {arguments.tasks} training tasks of that "
-        f"domain alone, learning rate 1e-3 with warm-up and cosine; mean and standard deviation "
-        f"over {arguments.seeds} seeds, which draw the steps' answers. Student's and mixed answers "
+        f"domain alone, learning rate {arguments.learning_rate:g} with warm-up and cosine; mean "
+        f"and standard deviation over {arguments.seeds} seeds, which draw the steps' answers. "
+        "Student's and mixed answers "
         "are sampled anew in every step at temperature 1. Seconds are of one training."
     )
     heads = [f"{domain.name}, {what}" for domain in domains for what in ("acceptance", "seconds")]
@@ -160,7 +114,7 @@ def main() -> None:
         row = [variant.name]
         for domain in domains:
             runs = [
-                taught(variant, domain, target, arguments.steps, seed)
+                tried(variant, domain, target, arguments.steps, arguments.learning_rate, seed)
                 for seed in range(arguments.seeds)
             ]
             values, seconds = zip(*runs, strict=True)
