@@ -47,6 +47,7 @@ class Drafts:
         self._loaded = [first]
         self._worker = worker
         self._lock = threading.Lock()
+        self._changing = threading.Lock()  # one change of the current file at a time
         self._seats: list[Seat] = []
 
     @property
@@ -59,29 +60,27 @@ class Drafts:
 
         Raises BadModelFile or ModelMismatch; the current one then stays.
         """
-        model, first = Model(path), self.first.model.header
-        if fingerprint(model.header.tokenizer()) != fingerprint(first.tokenizer()):
-            model.close()
-            raise ModelMismatch(
-                f"{model.header.name} and {first.name} have different vocabularies: "
-                "a draft can only be followed by one with the same tokenizer"
-            )
-        self._follow(DraftFile(model))
+        with self._changing:
+            model, first = Model(path), self.first.model.header
+            if fingerprint(model.header.tokenizer()) != fingerprint(first.tokenizer()):
+                model.close()
+                raise ModelMismatch(
+                    f"{model.header.name} and {first.name} have different vocabularies: "
+                    "a draft can only be followed by one with the same tokenizer"
+                )
+            self._follow(DraftFile(model))
 
     def adapt(self, path: Path | None) -> None:
         """Lay this adapter over the model in use, instead of another one there; None: take it off.
 
         The model is not loaded anew. Raises BadModelFile; what there was then stays.
         """
-        base = self.take()  # keeps the model in memory meanwhile
-        try:
-            model = base.model
+        with self._changing:
+            model = self._current.model  # the current one is never freed
             adapter = None
             if path is not None:
                 adapter = self._worker.run(lambda: Adapter(model, path))
             self._follow(DraftFile(model, adapter))
-        finally:
-            self.give_back(base)
 
     def seat(self, settings: ContextSettings) -> "Seat":
         """A place for one session."""
@@ -122,17 +121,21 @@ class Drafts:
         self._free(replaced)
 
     def _free(self, file: DraftFile) -> None:
-        """If nobody needs it any more. A model takes the adapters over it along."""
+        """If nobody needs it any more. In the worker's thread, where contexts are made: there
+        nothing else happens to a model between the look and the end.
+        """
+        with suppress(Cancelled):  # then the device is being closed, and frees all
+            self._worker.run(lambda: self._sweep(file))
+
+    def _sweep(self, file: DraftFile) -> None:
         with self._lock:
             if file.seats or file in (self._current, self.first) or file not in self._loaded:
                 return
             self._loaded.remove(file)
-            shared = any(other.model is file.model for other in self._loaded)
-        if not shared:
-            file.model.close()
-        elif file.adapter is not None:
-            with suppress(Cancelled):  # then the model is about to go
-                self._worker.run(file.adapter.close)
+            if not any(other.model is file.model for other in self._loaded):
+                file.model.close()  # and with it the adapters over it
+            elif file.adapter is not None:
+                file.adapter.close()
 
 
 class Seat:

@@ -3,6 +3,7 @@
     EdgeError
     ├── BadInput              the caller must give something else
     │   ├── BadModelFile      the GGUF file is missing, broken or of a kind that cannot be used
+    │   │   └── BadAdapter    it is no adapter, or not one of this draft
     │   ├── ModelMismatch     draft and target do not share a vocabulary
     │   ├── PromptTooLong     the prompt leaves no room in a context
     │   ├── BadText           the text is not UTF-8
@@ -42,6 +43,10 @@ class BadModelFile(BadInput):
         super().__init__(f"{name}: {problem}")
         self.name = name
         self.problem = problem
+
+
+class BadAdapter(BadModelFile):
+    """A GGUF file that is no adapter, or one of another draft."""
 
 
 class ModelMismatch(BadInput):

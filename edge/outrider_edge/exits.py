@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from outrider_edge.errors import (
+    BadAdapter,
     BadInput,
     BadModelFile,
     Cancelled,
@@ -46,6 +47,7 @@ _CODES: tuple[tuple[type[EdgeError], ExitCode], ...] = (
     (NetworkError, ExitCode.CLOUD),
 )
 _ADVICE: Mapping[type[EdgeError], str] = {
+    BadAdapter: "give another file with --adapter, or none",
     BadModelFile: "give another GGUF file with --draft",
     ModelMismatch: "use --draft with a GGUF file that has the target's tokenizer, or --mode local",
     PromptTooLong: "shorten the prompt",

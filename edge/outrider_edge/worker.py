@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from outrider_edge.errors import Busy, Cancelled, Crashed, EdgeError
+from outrider_edge.errors import Busy, Cancelled, Crashed
 from outrider_edge.generation import Generation, Progress
 
 MAX_GENERATIONS = 64
@@ -50,7 +50,7 @@ class Worker:
         def call() -> None:
             try:
                 result.set_result(function())
-            except EdgeError as error:
+            except Exception as error:  # noqa: BLE001 - it is the caller's; the thread lives on
                 result.set_exception(error)
 
         with self._condition:

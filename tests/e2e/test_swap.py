@@ -121,24 +121,42 @@ def test_an_adapter_is_laid_on_and_taken_off_without_a_reload(
     assert max(map(drafted, (worse, worse_again))) < min(map(drafted, (before, again, fresh))) / 2
 
 
-def test_adapters_come_and_go_while_sessions_are_under_way(cloud: str, noise: Path) -> None:
+def test_adapters_and_files_come_and_go_while_sessions_are_under_way(
+    cloud: str, noise: Path
+) -> None:
+    """Several threads change the draft at once: whatever is freed, nobody needs it any more."""
     with device_for(cloud) as device:
         calm = [text for text, _ in answers(device)]
-        done = threading.Event()
+        done, failed = threading.Event(), list[BaseException]()
 
-        def keep_adapting() -> None:
-            while not done.is_set():
-                device.adapt_draft(noise)
-                device.adapt_draft(None)
+        def keep_changing() -> None:
+            try:
+                while not done.is_set():
+                    device.adapt_draft(noise)
+                    device.swap_draft(SHIPPED_DRAFT)
+                    device.adapt_draft(None)
+            except BaseException as error:  # noqa: BLE001 - told below
+                failed.append(error)
 
-        adapting = threading.Thread(target=keep_adapting)
-        adapting.start()
+        changing = [threading.Thread(target=keep_changing) for _ in range(3)]
+        for thread in changing:
+            thread.start()
         try:
             for _ in range(3):
                 assert [text for text, _ in answers(device)] == calm
         finally:
             done.set()
-            adapting.join()
+            for thread in changing:
+                thread.join()
+        assert failed == []
+
+
+def test_a_fault_in_the_drafting_thread_is_the_callers(cloud: str) -> None:
+    """A path that is none, here; the thread lives on."""
+    with device_for(cloud) as device:
+        with pytest.raises(AttributeError):
+            device.adapt_draft("not a path")  # type: ignore[arg-type]
+        assert answers(device)
 
 
 def test_a_device_begins_under_an_adapter_or_says_why_not(noise: Path, tmp_path: Path) -> None:

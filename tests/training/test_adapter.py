@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Type
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFWriter
 
-from outrider_edge.errors import BadModelFile
+from outrider_edge.errors import BadAdapter, BadModelFile
 from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.model import Model
 from outrider_training.adapter import write_adapter
@@ -128,3 +128,34 @@ def test_a_candidate_is_a_file_or_an_adapter_over_one(shipped: PairPaths, tmp_pa
     for base in (None, adapter):
         with pytest.raises(BaseMissingError, match="--base"):
             Candidate.of(adapter, base)
+
+
+def with_tensor(path: Path, kind: type[np.generic], alpha: float = 1.0) -> Path:
+    writer = GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", alpha)
+    if kind is not np.void:
+        for part, shape in (("a", (2, 128)), ("b", (128, 2))):
+            writer.add_tensor(f"blk.0.attn_q.weight.lora_{part}", np.ones(shape, kind))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "alpha", "reason"),
+    [
+        (np.int32, 1.0, "is no matrix of a LoRA"),
+        (np.float64, 1.0, "is no matrix of a LoRA"),
+        (np.float32, float("nan"), "alpha is no number"),
+        (np.void, 1.0, "changes nothing"),
+    ],
+)
+def test_what_would_crash_llama_cpp_never_reaches_it(
+    kind: type[np.generic], alpha: float, reason: str, shipped: PairPaths, tmp_path: Path
+) -> None:
+    with Model(shipped.draft) as model, pytest.raises(BadAdapter, match=reason):
+        Adapter(model, with_tensor(tmp_path / "odd.gguf", kind, alpha))

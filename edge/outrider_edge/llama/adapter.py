@@ -5,17 +5,20 @@ the plain one. It does not know what was learnt.
 """
 
 import ctypes
+import math
 import os
 from pathlib import Path
 from typing import Any, Final
 
 import llama_cpp
 
-from outrider_edge.errors import BadModelFile, DraftError
+from outrider_edge.errors import BadAdapter, DraftError
 from outrider_edge.llama import library
 from outrider_edge.llama.gguf_header import GgufHeader, file_id, read_header
 from outrider_edge.llama.model import Model
 
+_MATRIX_TYPES: Final = frozenset({0, 1, 8, 30})  # F32, F16, Q8_0, BF16; others crash llama.cpp
+_ALPHA: Final = "adapter.lora.alpha"
 BASE_KEY: Final = "outrider.adapter.base"  # `file_id` of the file it was learnt over
 
 
@@ -23,14 +26,14 @@ class Adapter:
     """Loads in the constructor; `close` it after its contexts, before its model. One thread."""
 
     def __init__(self, model: Model, path: Path) -> None:
-        """Raises BadModelFile when it is no adapter, or one of another model."""
+        """Raises BadAdapter when it is none, or one of another model; BadModelFile for no GGUF."""
         header = read_header(path)
         _check(header, model)
         self.id = file_id(path)
         with library.listening():
             self._pointer: Any = llama_cpp.llama_adapter_lora_init(model.pointer, os.fsencode(path))
         if not self._pointer:
-            raise BadModelFile(header.name, f"does not fit over {model.header.name}")
+            raise BadAdapter(header.name, f"does not fit over {model.header.name}")
 
     def apply(self, context: Any) -> None:
         """Let llama.cpp's context compute the changed model; it must hold nothing yet."""
@@ -52,13 +55,25 @@ def is_adapter(header: GgufHeader) -> bool:
 
 def _check(header: GgufHeader, model: Model) -> None:
     if not is_adapter(header) or header.text("adapter.type") != "lora":
-        raise BadModelFile(header.name, "is no LoRA adapter")
+        raise BadAdapter(header.name, "is no LoRA adapter")
     if header.architecture != model.header.architecture:
-        raise BadModelFile(
+        raise BadAdapter(
             header.name,
             f"changes the architecture {header.architecture}, "
             f"{model.header.name} is {model.header.architecture}",
         )
+    _check_matrices(header)
     base = header.text(BASE_KEY)
     if base is not None and base != model.id:
-        raise BadModelFile(header.name, f"was made for another file than {model.header.name}")
+        raise BadAdapter(header.name, f"was made for another file than {model.header.name}")
+
+
+def _check_matrices(header: GgufHeader) -> None:
+    alpha = header.values.get(_ALPHA)
+    if not isinstance(alpha, float) or not math.isfinite(alpha):
+        raise BadAdapter(header.name, "is malformed: its alpha is no number")
+    if not header.tensors:
+        raise BadAdapter(header.name, "is malformed: it changes nothing")
+    for name, kind in header.tensors.items():
+        if not name.endswith((".lora_a", ".lora_b")) or kind not in _MATRIX_TYPES:
+            raise BadAdapter(header.name, f"is malformed: {name} is no matrix of a LoRA")

@@ -48,6 +48,7 @@ class GgufHeader:
 
     name: str  # of the file, without its folder
     values: Mapping[str, Value]
+    tensors: Mapping[str, int]  # ggml's number of each one's type
 
     @property
     def architecture(self) -> str:
@@ -89,7 +90,7 @@ def read_header(path: Path) -> GgufHeader:
     """Raises BadModelFile."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return GgufHeader(path.name, _read(data))
+            return GgufHeader(path.name, *_read(data))
     except FileNotFoundError as error:
         raise BadModelFile(path.name, "there is no such file") from error
     except IsADirectoryError as error:
@@ -112,7 +113,7 @@ def file_id(path: Path) -> str:
         raise BadModelFile(path.name, f"cannot be read: {error.strerror}") from error
 
 
-def _read(data: mmap.mmap) -> Mapping[str, Value]:
+def _read(data: mmap.mmap) -> tuple[Mapping[str, Value], Mapping[str, int]]:
     if data[:4] != _MAGIC:
         raise _Malformed("is not a GGUF file")
     cursor = _Cursor(data)
@@ -128,11 +129,14 @@ def _read(data: mmap.mmap) -> Mapping[str, Value]:
     alignment = values.get("general.alignment", _DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise _Malformed("is malformed: its alignment is not a positive number")
-    needed = max((cursor.tensor_end() for _ in range(tensor_count)), default=0)
+    tensors, needed = {}, 0
+    for _ in range(tensor_count):
+        name, kind, end = cursor.tensor()
+        tensors[name], needed = kind, max(needed, end)
     start = -(-cursor.offset // alignment) * alignment
     if start + needed > len(data):
         raise _Malformed(f"is cut short: {start + needed - len(data)} bytes are missing")
-    return values
+    return values, tensors
 
 
 class _Cursor:
@@ -184,12 +188,12 @@ class _Cursor:
             raise _Malformed(f"is malformed: it holds a value of unknown type {kind}")
         return self.unpack(f"<{count}{_SCALARS[kind]}")
 
-    def tensor_end(self) -> int:
-        """Where the next tensor ends, in bytes from the start of the weights.
+    def tensor(self) -> tuple[str, int, int]:
+        """The next one's name and type, and where it ends, in bytes from the start of the weights.
 
         A type this module does not know counts as nothing: llama.cpp will judge it.
         """
-        self.string()
+        name = self.string()
         (dimensions,) = self.unpack("<I")
         if dimensions > _MAX_DIMENSIONS:
             raise _Malformed(f"is malformed: a tensor has {dimensions} dimensions")
@@ -198,5 +202,4 @@ class _Cursor:
             elements *= length
         kind, offset = self.unpack("<IQ")
         block, block_bytes = _BLOCKS.get(kind, (1, 0))
-        end: int = offset + elements // block * block_bytes
-        return end
+        return name, kind, offset + elements // block * block_bytes
