@@ -14,6 +14,7 @@ from outrider_cloud.records.record import Fate, Record, Tops, Versions
 from outrider_protos.words import Distance, Rollback, Sampling
 
 VERSION: Final = "1"
+_ROUNDING: Final = 1e-2  # of probabilities
 _VERSION_KEY: Final = b"outrider.records"
 
 _NAME: Final = pa.dictionary(pa.int32(), pa.string())
@@ -71,7 +72,9 @@ def from_batch(batch: pa.RecordBatch) -> Iterator[Record]:
     columns = {name: batch.column(name) for name in SCHEMA.names}
     for index in range(batch.num_rows):
         try:
-            yield _record({name: column[index] for name, column in columns.items()})
+            record = _record({name: column[index] for name, column in columns.items()})
+            _check(record)
+            yield record
         except (ValueError, TypeError) as error:
             raise ForeignSchemaError(f"holds a record that contradicts itself: {error}") from error
 
@@ -102,6 +105,18 @@ def _row(record: Record) -> dict[str, Any]:
         "top_logprobs": record.tops.logprobs.ravel(),
         "tails": record.tops.tails,
     }
+
+
+def _check(record: Record) -> None:
+    """Raises ValueError for numbers that nobody wrote."""
+    tops = record.tops
+    ids = (record.prompt, record.tokens, record.choices, tops.tokens.ravel())
+    if any(len(each) and min(each) < 0 for each in ids):
+        raise ValueError("a token id is negative")
+    if np.isnan(tops.logprobs).any() or (tops.logprobs > _ROUNDING).any():
+        raise ValueError("a log-probability is none")
+    if not ((tops.tails >= -_ROUNDING) & (tops.tails <= 1 + _ROUNDING)).all():
+        raise ValueError("the mass of a tail is none")
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -65,7 +65,7 @@ class Store:
     def write(self, tenant: str, records: Sequence[Record]) -> str:
         """One shard of one tenant's records; its path. Nothing is left of one that failed."""
         buffer = io.BytesIO()
-        pq.write_table(to_table(records), buffer, compression="zstd")
+        pq.write_table(to_table(records), buffer, compression="zstd", write_page_checksum=True)
         first_ms = int(1000 * min(record.time_s for record in records))
         folder = self._folder(tenant)
         path = f"{folder}/{first_ms:014d}-{secrets.token_hex(8)}{_SUFFIX}"
@@ -88,6 +88,13 @@ class Store:
             raise StoreError(f"shards cannot be listed: {_reason(error)}") from error
         return sorted((path for path in found if path.endswith(_SUFFIX)), key=_name)
 
+    def exists(self) -> bool:
+        """Whether there is such a place at all. Raises StoreError."""
+        try:
+            return bool(self._files.exists(self._root))
+        except OSError as error:
+            raise StoreError(f"shards cannot be listed: {_reason(error)}") from error
+
     def look(self, path: str) -> Shard:
         """What the footer says, without the records. Raises ShardError."""
         with self._open(path) as file:
@@ -105,7 +112,7 @@ class Store:
             try:
                 for batch in file.iter_batches(_BATCH_RECORDS):
                     yield from from_batch(batch)
-            except (ForeignSchemaError, pa.ArrowException, OSError) as error:
+            except _UNREADABLE as error:
                 raise ShardError(path, _problem(error)) from error
 
     def delete(self, tenant: str) -> int:
@@ -125,9 +132,9 @@ class Store:
 
     def _open(self, path: str) -> pq.ParquetFile:
         try:
-            file = pq.ParquetFile(self._files.open(path, "rb"))
+            file = pq.ParquetFile(self._files.open(path, "rb"), page_checksum_verification=True)
             check_schema(file.schema_arrow)
-        except (ForeignSchemaError, pa.ArrowException, OSError) as error:
+        except _UNREADABLE as error:
             raise ShardError(path, _problem(error)) from error
         return file
 
@@ -136,6 +143,11 @@ class Store:
             self._files.rm_file(path)
         except OSError:
             return
+
+
+# Arrow reports some damage as a text that is not UTF-8, which is a ValueError, or runs out of
+# memory for a length that nobody wrote.
+_UNREADABLE: Final = (ForeignSchemaError, pa.ArrowException, OSError, ValueError, MemoryError)
 
 
 def _name(path: str) -> str:

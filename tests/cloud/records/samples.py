@@ -14,7 +14,7 @@ def tops(positions: int, width: int = 3, seed: int = 0) -> Tops:
     random = np.random.default_rng(seed)
     return Tops(
         random.integers(0, 1000, (positions, width), dtype=np.int32),
-        random.normal(size=(positions, width)).astype(np.float32),
+        -random.exponential(size=(positions, width)).astype(np.float32),
         random.random(positions, dtype=np.float32),
     )
 

@@ -3,14 +3,17 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from outrider_cloud.records.record import Record
+from outrider_cloud.records.record import Record, Tops
 from outrider_cloud.records.schema import SCHEMA
 from outrider_cloud.records.shards import ShardError, Store, StoreError
 from tests.cloud.records.samples import record, records
@@ -139,3 +142,44 @@ def test_exact_is_what_can_be_replayed() -> None:
     assert record().exact
     assert replace(record(), rollback=Rollback(threshold=0.0)).exact
     assert not replace(record(), rollback=Rollback(threshold=0.1)).exact
+
+
+def tails(value: float) -> np.ndarray[Any, Any]:
+    return np.full(4, value, np.float32)
+
+
+@given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_flipped_bit_is_read_as_another_record(at: float, bit: int) -> None:
+    """Pages have checksums; what is left of a damaged footer is an error that names the shard."""
+    store = Store("memory://flipped-bits")
+    written = [record(positions=9)]
+    path = store.write("anna", written)
+    files = fsspec.filesystem("memory")
+    data = bytearray(files.cat_file(path))
+    data[int(at * len(data))] ^= 1 << bit
+    files.pipe_file(path, bytes(data))
+    try:
+        assert [r.tokens for r in store.read(path)] in ([], [written[0].tokens])
+        store.look(path)
+    except ShardError as error:
+        assert path.rsplit("/", 1)[-1] in str(error)
+    finally:
+        files.rm_file(path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": (1, -2)},
+        {"tops": Tops(-np.ones((4, 3), "i4"), np.zeros((4, 3), "f4"), tails(0.5))},
+        {"tops": Tops(np.ones((4, 3), "i4"), np.full((4, 3), np.nan, "f4"), tails(0.5))},
+        {"tops": Tops(np.ones((4, 3), "i4"), np.ones((4, 3), "f4"), tails(0.5))},
+        {"tops": Tops(np.ones((4, 3), "i4"), np.zeros((4, 3), "f4"), tails(1.5))},
+        {"tops": Tops(np.ones((4, 3), "i4"), np.zeros((4, 3), "f4"), tails(np.nan))},
+    ],
+)
+def test_numbers_that_nobody_wrote_are_no_record(wrong: dict[str, Any], tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    path = store.write("anna", [replace(record(), **wrong)])
+    with pytest.raises(ShardError, match="contradicts itself"):
+        list(store.read(path))
