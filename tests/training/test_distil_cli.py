@@ -12,12 +12,17 @@ from outrider_training.cli import app
 from outrider_training.demo_models import PairPaths
 from outrider_training.errors import (
     LoraNeededError,
+    ModelUnreadableError,
+    MouldMismatchError,
     MouldMissingError,
+    NothingToJudgeError,
     NothingToLearnError,
     TargetNeededError,
+    TargetUnwritableError,
     TrainingError,
+    WeightsDivergedError,
 )
-from outrider_training.lesson import manifest_of
+from outrider_training.manifest import manifest_of
 from outrider_training.search import Search
 from outrider_training.tasks import Split, generate
 from tests.simulators.gguf_files import TinyModel, write_gguf
@@ -135,3 +140,57 @@ def test_what_cannot_be_is_said(records: Path, shipped: PairPaths, tmp_path: Pat
     (tmp_path / "half.gguf").write_bytes(draft.read_bytes()[:9000])
     failed = distil(records, tmp_path, tmp_path / "half.gguf", expect=Exception)
     assert isinstance(failed.exception, TrainingError) or "half.gguf" in str(failed.exception)
+
+
+def test_what_a_draft_learnt_from_follows_its_descendants(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    distil(records, tmp_path / "one", shipped.draft, "--steps", "1", "--held-out", "0")
+    parent = tmp_path / "one" / "new.gguf"
+    child = tmp_path / "two" / "new.gguf"
+    distil(records, tmp_path / "two", parent, "--steps", "1", "--held-out", "0.5")
+    assert manifest_of(child) == manifest_of(parent)
+    told = ["gate", str(child), str(shipped.draft), "--records", str(records), "--held-out", "1"]
+    assert isinstance(CliRunner().invoke(app, told).exception, NothingToJudgeError)
+    parent.write_bytes(child.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelUnreadableError, match="speaks of another file"):
+        manifest_of(parent)
+
+
+def test_what_will_not_fit_is_said_before_anything_is_learnt(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    told = [str(records), "--draft", str(shipped.draft), "--steps", "100000"]
+
+    def refused(output: str, *flags: str) -> BaseException | None:
+        scratch = ("--scratch", str(tmp_path / "scratch"))
+        return (
+            CliRunner()
+            .invoke(app, ["distil", told[0], str(tmp_path / output), *told[1:], *scratch, *flags])
+            .exception
+        )
+
+    assert isinstance(refused("none/new.gguf"), TargetUnwritableError)
+    adapter = ("--lora", "2", "--adapter", str(tmp_path / "none" / "lora.gguf"))
+    assert isinstance(refused("new.gguf", *adapter), TargetUnwritableError)
+    strange = write_gguf(tmp_path / "strange.gguf", TinyModel())
+    assert isinstance(refused("new.gguf", "--mould", str(strange)), MouldMismatchError)
+    (tmp_path / "file").write_text("in the way")
+    scratch = ("--scratch", str(tmp_path / "file" / "scratch"))
+    assert isinstance(refused("new.gguf", *scratch), TargetUnwritableError)
+
+
+def test_a_student_that_says_nothing_any_more_is_not_written(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    flags = ("--steps", "1", "--learning-rate", "1e30")
+    distil(records, tmp_path, shipped.draft, *flags, expect=WeightsDivergedError)
+
+
+def test_without_a_manifest_there_is_no_file(
+    records: Path, shipped: PairPaths, tmp_path: Path
+) -> None:
+    (tmp_path / "new.trained.json.partial").symlink_to("/dev/full")
+    distil(records, tmp_path, shipped.draft, "--steps", "1", expect=TargetUnwritableError)

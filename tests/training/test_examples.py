@@ -14,9 +14,9 @@ from outrider_training.examples import (
     Weighting,
     micro_batches,
     padded,
-    prompt_digest,
 )
 from outrider_training.losses import Measure, divergence
+from outrider_training.prompts import knows, prompt_digest
 from outrider_training.student import agreement, logits_at
 from tests.training.moulds import CONFIGS, random_model
 
@@ -107,3 +107,13 @@ def test_micro_batches_hold_everything_once_and_little_at_a_time(
 
 def test_prompts_are_known_by_their_tokens() -> None:
     assert prompt_digest((1, 2)) == prompt_digest([1, 2]) != prompt_digest((2, 1))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 40))
+def test_what_goes_on_from_a_known_prompt_is_known(prompt: list[int], length: int) -> None:
+    """Beginnings of fewer than 16 tokens say nothing: templates begin alike."""
+    beginning = prompt[:length]
+    learnt = {prompt_digest(beginning)}
+    assert knows(learnt, prompt) == (length >= 16 or beginning == prompt)
+    assert not knows(learnt, [10, *prompt])
+    assert not knows(set(), prompt)

@@ -13,9 +13,14 @@ from outrider_protos.words import Distance, Rollback
 from outrider_training.cli import app
 from outrider_training.cli_gate import REFUSED
 from outrider_training.demo_models import PairPaths
-from outrider_training.errors import ModelUnreadableError, NothingToJudgeError
-from outrider_training.lesson import manifest_of
+from outrider_training.errors import (
+    ModelUnreadableError,
+    NothingToJudgeError,
+    TokenizersDifferError,
+)
+from outrider_training.manifest import manifest_of
 from outrider_training.tasks import Split, generate
+from tests.simulators.gguf_files import TinyModel, write_gguf
 
 SHARE = ("--held-out", "0.3")
 
@@ -63,6 +68,9 @@ def test_what_has_learnt_passes_and_leaves_a_report(
     vietnamese = verdict["domains"]["vietnamese"]
     assert vietnamese["new"]["acceptance"] > vietnamese["old"]["acceptance"] + 0.1
     assert vietnamese["new"]["tokens_per_round"] > vietnamese["old"]["tokens_per_round"]
+    for gain in (verdict["overall"]["tokens_per_round"], verdict["overall"]["tokens_per_s"]):
+        assert gain["low"] < gain["difference"] < gain["high"]
+    assert verdict["overall"]["tokens_per_round"]["low"] > 0
     written = (tmp_path / "report" / "gate.json").read_text()
     assert json.loads(written) == said
     assert written == json.dumps(said, sort_keys=True, separators=(",", ":"))
@@ -108,3 +116,11 @@ def test_text_that_depends_on_a_draft_is_never_judged_by(
     other.write("anna", known)
     said = json.loads(gate(learnt, shipped.draft, tmp_path, "--json").stdout)
     assert (said["not_exact"], said["verdict"]["overall"]["answers"]) == (80, 24)
+
+
+def test_drafts_of_two_tokenizers_are_not_compared(
+    learnt: Path, records: Path, tmp_path: Path
+) -> None:
+    strange = write_gguf(tmp_path / "strange.gguf", TinyModel())
+    for pair in ((learnt, strange), (strange, learnt)):
+        assert isinstance(gate(*pair, records).exception, TokenizersDifferError)

@@ -115,5 +115,3 @@ def test_tenants_are_forgotten() -> None:
         buffer.add(replace(numbered(1), tenant=tenant), 0.5)
     buffer.forget({"anna"})
     assert [each.tenant for each in buffer.draw(3)] == ["ben"]
-    buffer.clear()
-    assert len(buffer) == 0

@@ -64,10 +64,17 @@ def test_every_loss_is_tried_on_every_domain_from_the_same_student(tmp_path: Pat
     assert len({t.agreement for t in trials}) == 2
 
 
+def test_trials_are_judged_by_what_they_did_not_learn(tmp_path: Path) -> None:
+    """Random texts teach nothing about each other; those learnt from would agree."""
+    assert max(trial.agreement for trial in searched(tmp_path, judged(12))) < 0.1
+
+
 def test_what_was_found_is_remembered_for_the_same_run_alone(tmp_path: Path) -> None:
     examples = judged(12)
     first = searched(tmp_path, examples)
     assert searched(tmp_path, examples, nobody) == first
+    (tmp_path / "search.json").write_text("[")
+    assert searched(tmp_path, examples) == first
     for others, origin in ((judged(12, seed=3), ""), (examples, "another draft")):
         with pytest.raises(AssertionError, match="nothing is to be tried"):
             searched(tmp_path, others, nobody, origin)

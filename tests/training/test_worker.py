@@ -1,6 +1,8 @@
 """`outrider-train worker` on real records: updates when due, better files forward, others not."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from outrider_cloud.records.record import Record
-from outrider_cloud.records.shards import Store
+from outrider_cloud.records.shards import Store, StoreError
+from outrider_cloud.shipped import resolve
 from outrider_edge.cloud_process import CloudProcess
 from outrider_protos.errors import SettingsError
 from outrider_training.cadence import Rhythm
@@ -21,16 +25,27 @@ from outrider_training.cli import app
 from outrider_training.demo_models import PairPaths
 from outrider_training.errors import (
     CheckpointMismatchError,
+    CheckpointUnreadableError,
     CloudNeededError,
+    FolderBusyError,
     ModelUnreadableError,
+    NeverUpdatesError,
     TargetNeededError,
     TargetUnwritableError,
 )
 from outrider_training.gate import Terms
+from outrider_training.manifest import manifest_of
+from outrider_training.mould import cast
 from outrider_training.online import Attempt, Online, OnlineRun
+from outrider_training.outbox import Outbox
+from outrider_training.prompts import prompt_digest
+from outrider_training.regimen import Regimen
 from outrider_training.replay_buffer import BufferRules
+from outrider_training.sampling import Mixture
+from outrider_training.student import load_student
 from outrider_training.tasks import Split, generate
 
+STATE = {"worker.json", "worker.checkpoint", "worker.lock"}
 QUICK = (
     "--steps",
     "12",
@@ -98,7 +113,7 @@ def test_what_learns_the_wrong_thing_is_never_put_forward(
     assert len(attempts) == 4
     assert not any(attempt["verdict"]["passed"] for attempt in attempts)
     assert all(attempt["verdict"]["objections"] for attempt in attempts)
-    assert {path.name for path in output.iterdir()} == {"worker.json", "worker.checkpoint"}
+    assert {path.name for path in output.iterdir()} == STATE
 
 
 def test_damaged_shards_and_other_tokenizers_are_left_out(
@@ -158,6 +173,7 @@ def test_updates_come_when_the_cloud_has_time_to_spare(
         (("--idle", "0.5"), CloudNeededError),
         (("--idle", "0.5", "--cloud", "here"), SettingsError),
         (("--source", "student"), TargetNeededError),
+        (("--every", "0"), NeverUpdatesError),
     ],
 )
 def test_what_is_missing_is_said(
@@ -176,6 +192,7 @@ def online(records: Path, output: Path, draft: Path, **rules: Any) -> Online:
             draft=draft,
             output=output,
             rhythm=rhythm,
+            regimen=Regimen(learning_rate=3e-3),
             rules=BufferRules(**rules),
             terms=Terms(fewest=4, margin=0.2),
             steps=4,
@@ -199,7 +216,7 @@ def test_a_run_that_ended_goes_on_where_it_was(
     cut = online(tmp_path / "shards", tmp_path / "cut", shipped.draft)
     store.write("anna", records[:40])
     assert turned(whole)[0].number == turned(cut)[0].number == 1
-    del cut
+    cut.close()
     store.write("anna", records[40:])
     again = online(tmp_path / "shards", tmp_path / "cut", shipped.draft)
     assert again.attempts == 1
@@ -277,7 +294,186 @@ def test_a_full_disk_ends_it_cleanly(
     full = CliRunner().invoke(app, ["worker", *arguments])
     assert isinstance(full.exception, TargetUnwritableError)
     assert "No space left" in str(full.exception)
-    assert {path.name for path in output.iterdir()} == {"worker.json", "worker.checkpoint"}
+    assert {path.name for path in output.iterdir()} == STATE
     Store(str(tmp_path / "shards")).write("anna", records[40:80])
     attempts, _ = worked(tmp_path / "shards", output, shipped.draft)
     assert attempts[0]["number"] == 2
+
+
+def test_every_file_says_what_it_learnt_from(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    """So nobody judges it by that: not the gate, not a run that begins from it or goes on."""
+    Store(str(tmp_path / "shards")).write("anna", records)
+    attempts, _ = worked(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    draft = Path(next(a["file"] for a in reversed(attempts) if a["file"] is not None))
+    learnt = manifest_of(draft)
+    assert len(learnt) > 40
+    told = ["gate", str(draft), str(shipped.draft), "--records", str(tmp_path / "shards")]
+    said = json.loads(CliRunner().invoke(app, [*told, "--held-out", "1", "--json"]).stdout)
+    assert said["trained_on"] == len(learnt & {prompt_digest(r.prompt) for r in records})
+    next_run = online(tmp_path / "shards", tmp_path / "next", draft)
+    turned(next_run)
+    assert not learnt & {prompt_digest(r.prompt) for r in next_run._held_back.answers()}
+    (tmp_path / "drafts" / "worker.json").unlink()
+    again = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    turned(again)
+    assert not learnt & {prompt_digest(r.prompt) for r in again._held_back.answers()}
+
+
+def test_one_worker_has_a_folder(shipped: PairPaths, tmp_path: Path) -> None:
+    first = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    with pytest.raises(FolderBusyError):
+        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    first.close()
+    online(tmp_path / "shards", tmp_path / "drafts", shipped.draft).close()
+
+
+def test_a_store_that_is_away_for_a_while_was_not_deleted(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    Store(str(tmp_path / "shards")).write("anna", records[:28])
+    run = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    turned(run)
+    (tmp_path / "shards").rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="not there any more"):
+        turned(run)
+    (tmp_path / "away").rename(tmp_path / "shards")
+    turned(run)
+    assert (run.answers, run.buffer.domains) == (28, {"vietnamese": 20})
+
+
+def test_losing_one_shard_loses_its_records_alone(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "shards"))
+    first = store.write("offline", records[:10])
+    store.write("offline", records[10:28])
+    run = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    turned(run)
+    Path(first).unlink()
+    turned(run)
+    held, buffer = run._held_back.kept(), run.buffer.draw(30)
+    assert len(held) + len(buffer) == 18
+    times = {record.time_s for record in records[10:28]}
+    assert {record.time_s for record in held} | {example.time_s for example in buffer} == times
+
+
+def test_memory_is_the_same_after_a_restart(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    """Domains that nobody asked for lately too, each text with the updates it took part in."""
+    store = Store(str(tmp_path / "shards"))
+    store.write("anna", [replace(record, domain="rare") for record in records[:12]])
+    store.write("anna", records[12:60])
+    run = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft, size=30, passes=9)
+    assert turned(run)
+    before = sorted((e.prompt, passes) for e, passes in run.buffer.passes())
+    held = sorted(record.prompt for record in run._held_back.kept())
+    run.close()
+    again = online(tmp_path / "shards", tmp_path / "drafts", shipped.draft, size=30, passes=9)
+    assert sorted((e.prompt, passes) for e, passes in again.buffer.passes()) == before
+    assert sorted(record.prompt for record in again._held_back.kept()) == held
+    assert "rare" in again.buffer.domains
+
+
+def test_two_refusals_in_a_row_are_remembered(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    """So that the third update begins from the current draft, whenever it is made."""
+    Store(str(tmp_path / "shards")).write("anna", records)
+    flags = ("--every", "20", "--learning-rate", "50", "--steps", "6")
+    worked(tmp_path / "shards", tmp_path / "drafts", shipped.draft, *flags)
+    standing = json.loads((tmp_path / "drafts" / "worker.json").read_text())
+    assert (standing["updates"], standing["refused"]) == (4, 0)
+    kept = torch.load(tmp_path / "drafts" / "worker.checkpoint", weights_only=True)
+    weights = load_student(shipped.draft).state_dict()
+    assert all(torch.equal(kept["model"][name], weights[name]) for name in weights)
+
+
+def test_an_update_of_an_idle_time_learns_from_the_students_own_answers(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    """Of one step, from the same examples: the gradient, and so the file, is another."""
+    Store(str(tmp_path / "shards")).write("anna", records[:30])
+    files = []
+    for name, target in (("own", resolve("demo")), ("theirs", None)):
+        run = Online(
+            OnlineRun(
+                records=str(tmp_path / "shards"),
+                draft=shipped.draft,
+                output=tmp_path / name,
+                rhythm=Rhythm(every=None, idle=0.5),
+                terms=Terms(fewest=1, margin=1.0),
+                target=target,
+                mixture=Mixture(beta=0.0, max_tokens=12),
+                steps=1,
+            )
+        )
+        told: list[Attempt] = []
+        run.turn(told.append, lambda: False, lambda: 0.1)
+        assert len(told) == 1
+        files.append(run._distiller.student.state_dict())
+    assert any(not torch.equal(files[0][name], files[1][name]) for name in files[0])
+
+
+def test_a_draft_that_is_not_what_was_put_forward_is_not_gone_on_from(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    Store(str(tmp_path / "shards")).write("anna", records[:60])
+    attempts, _ = worked(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    draft = Path(next(a["file"] for a in attempts if a["file"] is not None))
+    draft.write_bytes(draft.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelUnreadableError, match="not the draft that was put forward"):
+        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    (tmp_path / "drafts" / "current.json").write_text("{")
+    with pytest.raises(ModelUnreadableError, match="names no draft"):
+        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+
+
+def test_a_broken_checkpoint_is_said(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    Store(str(tmp_path / "shards")).write("anna", records[:40])
+    worked(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+    checkpoint = tmp_path / "drafts" / "worker.checkpoint"
+    for content in (b"", b"garbage", checkpoint.read_bytes()[:5000]):
+        checkpoint.write_bytes(content)
+        places = [str(tmp_path / "shards"), str(tmp_path / "drafts")]
+        broken = CliRunner().invoke(app, ["worker", *places, "--draft", str(shipped.draft), *QUICK])
+        assert isinstance(broken.exception, CheckpointUnreadableError)
+
+
+def test_only_the_newest_drafts_stay(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    newest = tmp_path
+    for number in range(7):
+        outbox.candidate.write_bytes(bytes([number]))
+        newest = outbox.put_forward(number, 0.5, [bytes(16)])
+        os.utime(newest, (number, number))
+    assert outbox.current() == newest
+    assert len(list(tmp_path.glob("*.gguf"))) == len(list(tmp_path.glob("*.trained.json"))) == 4
+    assert manifest_of(newest) == {bytes(16)}
+
+
+def test_what_a_domain_may_lose_it_may_lose_once(
+    records: list[Record], shipped: PairPaths, tmp_path: Path
+) -> None:
+    """A candidate better than a poor current draft, but worse than the one it began with."""
+    Store(str(tmp_path / "shards")).write("anna", records[:60])
+    attempts, _ = worked(tmp_path / "shards", tmp_path / "one", shipped.draft)
+    good = Path(next(a["file"] for a in reversed(attempts) if a["file"] is not None))
+    run = online(tmp_path / "none", tmp_path / "two", good)
+    for record in records[60:]:
+        run._held_back.keep(record)
+    ruined = load_student(shipped.draft)
+    for weights in ruined.model.layers.parameters():
+        weights.data.zero_()
+    cast(ruined, shipped.draft, run.outbox.candidate)
+    run.outbox.put_forward(0, 0.0, ())
+    shutil.copyfile(good, run.outbox.candidate)
+    assert run._judged(run.outbox.candidate).passed
+    shutil.copyfile(shipped.draft, run.outbox.candidate)
+    verdict = run._judged(run.outbox.candidate)
+    assert verdict.overall.low > 0
+    assert [line for line in verdict.objections if line.startswith("since the first draft")]

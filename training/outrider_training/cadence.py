@@ -71,6 +71,11 @@ class Cadence:
         return Due(f"the cloud is busy {busy:.0%} of the time", idle=True)
 
     def updated(self) -> None:
-        """An update was made: what came before it says nothing about the new draft."""
+        """An update was made: what came before it says nothing about the new draft.
+
+        Half of what was lost is not expected back: a harder domain is no fall for ever.
+        """
+        if self._recent:
+            self._best = (self._best + min(self._best, fmean(self._recent))) / 2
         self._since = 0
         self._recent.clear()

@@ -42,6 +42,7 @@ def generate_command(  # noqa: PLR0913 - each is a flag
     tenant: Annotated[str, typer.Option(help="Whose records these are.")] = OFFLINE_TENANT,
     at_once: Annotated[int, typer.Option(min=1, help="Texts in one forward.")] = 16,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Let a target answer prompts, and keep what it thought at every position."""
     wish = Generate(
@@ -61,7 +62,11 @@ def generate_command(  # noqa: PLR0913 - each is a flag
     ):
         task = progress.add_task("texts", total=len(wish.questions))
         tokens = generate(wish, writer, lambda _: progress.advance(task))
-    typer.echo(f"{len(wish.questions):,} records, {tokens:,} tokens, {writer.shards} shards")
+    counts = {"records": len(wish.questions), "tokens": tokens, "shards": writer.shards}
+    if as_json:
+        typer.echo(json.dumps(counts))
+    else:
+        typer.echo(", ".join(f"{count:,} {what}" for what, count in counts.items()))
 
 
 @data.command("list")
@@ -70,6 +75,8 @@ def list_command(
 ) -> None:
     """Every shard, the oldest first."""
     found = list(shards(Store(store), tenant))
+    if not found:
+        typer.echo("no shards there", err=True)
     if as_json:
         typer.echo(json.dumps({"shards": [asdict(each) for each in found]}))
         return
@@ -110,10 +117,21 @@ def inspect_command(
 
 @data.command("delete")
 def delete_command(
-    store: StoreArgument, tenant: Annotated[str, typer.Option(help="Whose records go.")]
+    store: StoreArgument,
+    tenant: Annotated[str, typer.Option(help="Whose records go.")],
+    as_json: JsonFlag = False,
 ) -> None:
-    """Remove all of a tenant's records, for good."""
-    typer.echo(f"removed {Store(store).delete(tenant):,} bytes")
+    """Remove all of a tenant's records, for good.
+
+    Answers that a running cloud still gathers (`serve --records-every-s`) come later.
+    """
+    removed = Store(store).delete(tenant)
+    if as_json:
+        typer.echo(json.dumps({"removed_bytes": removed}))
+    elif removed:
+        typer.echo(f"removed {removed:,} bytes")
+    else:
+        typer.echo(f"there was nothing of {tenant!r}")
 
 
 def _table(*headings: str) -> Table:

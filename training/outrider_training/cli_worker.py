@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from outrider_cloud.shipped import resolve
 from outrider_edge.config import DeviceConfig
 from outrider_protos import settings
 from outrider_training.cadence import Rhythm
-from outrider_training.errors import CloudNeededError, TargetNeededError
+from outrider_training.errors import CloudNeededError, NeverUpdatesError, TargetNeededError
 from outrider_training.examples import Positions, Weighting
 from outrider_training.gate import Terms
 from outrider_training.lesson import Source
@@ -95,6 +95,8 @@ def worker_command(  # noqa: PLR0913 - each is a flag
     Only a file that the gate passes becomes current. SIGTERM and Ctrl-C end it after the update
     in hand.
     """
+    if not every and fall is None and idle is None:
+        raise NeverUpdatesError
     if idle is not None and cloud is None:
         raise CloudNeededError
     if source is not Source.TEACHER and (target is None or idle is None):
@@ -118,12 +120,9 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         held_back=held_back,
         seed=seed,
     )
-    online = Online(run)
-    with _load_of(cloud, ca, token_file) as load:
+    with closing(Online(run)) as online, _load_of(cloud, ca, token_file) as load:
         told = _Told(as_json=as_json)
         _follow(online, load, _until_told(), poll_s, idle_exit_s, told)
-    for line in online.follower.damaged:
-        typer.echo(f"left out: {line}", err=True)
     if online.follower.other_tokenizer:
         count = online.follower.other_tokenizer
         typer.echo(f"left out: {count:,} records of another tokenizer", err=True)
@@ -165,6 +164,7 @@ def _follow(
         try:
             count = online.turn(told.attempt, stop.is_set, busy)
             told.trouble(load.problem if load is not None else None)
+            told.damaged(online.follower.damaged)
         except StoreError as error:  # a network file system may be back in a while
             told.trouble(str(error))
             count = 0
@@ -187,6 +187,11 @@ class _Told:
         if text is not None and text != self._trouble:
             typer.echo(f"{text}; trying again", err=True)
         self._trouble = text
+
+    def damaged(self, lines: list[str]) -> None:
+        """Those that were not told yet."""
+        while lines:
+            typer.echo(f"left out: {lines.pop(0)}", err=True)
 
     def attempt(self, attempt: Attempt) -> None:
         verdict = attempt.verdict

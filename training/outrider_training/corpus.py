@@ -5,13 +5,13 @@ The newest answers of each domain are held out, and no prompt is on both sides. 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from outrider_cloud.records.record import Record
 from outrider_cloud.records.shards import ShardError, Store
 from outrider_training.errors import NothingToLearnError
-from outrider_training.examples import prompt_digest
+from outrider_training.prompts import knows, prompt_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,10 @@ class Corpus:
     too_many: bool = False  # older ones were not read
     damaged: list[str] = field(default_factory=list)  # a line for each shard
 
-    def split(self, held_share: float) -> Split:
-        """The newest share of each domain is held out; of equal prompts the older ones train."""
+    def split(self, held_share: float, known: Collection[bytes] = frozenset()) -> Split:
+        """The newest share of each domain is held out, but for what goes on from a prompt that
+        trains, or is among those `known` already.
+        """
         by_domain: defaultdict[str, list[Record]] = defaultdict(list)
         for record in sorted(self.records, key=lambda each: each.time_s):
             by_domain[record.domain or ""].append(record)
@@ -43,8 +45,8 @@ class Corpus:
             border = len(records) - round(held_share * len(records))
             training += records[:border]
             newest += records[border:]
-        seen = {prompt_digest(record.prompt) for record in training}
-        held_out = [record for record in newest if prompt_digest(record.prompt) not in seen]
+        seen = {prompt_digest(record.prompt) for record in training}.union(known)
+        held_out = [record for record in newest if not knows(seen, record.prompt)]
         return Split(_by_time(training), _by_time(held_out))
 
     def domains(self) -> Counter[str]:

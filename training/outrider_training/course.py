@@ -14,7 +14,8 @@ from typing import Final
 from tensorboardX import SummaryWriter
 
 from outrider_training.distil import Distiller, Update
-from outrider_training.examples import Example, prompt_digest
+from outrider_training.examples import Example
+from outrider_training.prompts import prompt_digest
 from outrider_training.sampling import Sampler
 
 _CHECKPOINT: Final = "distil.checkpoint"
@@ -80,6 +81,7 @@ class Course:
                 told(update)
                 if update.step % plan.checkpoint_every == 0:
                     distiller.save(self._checkpoint, self._run_id)
+        distiller.check(self._examples[:1])
         distiller.save(self._checkpoint, self._run_id)
 
     def forget(self) -> None:

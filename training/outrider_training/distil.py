@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Final
 
 import torch
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel
 
 from outrider_training.errors import (
     CheckpointMismatchError,
+    CheckpointUnreadableError,
     DivergedError,
     MemoryExhaustedError,
     TargetUnwritableError,
@@ -109,12 +111,23 @@ class Distiller:
 
     def resume(self, path: Path, run: str) -> None:
         """Go on from a checkpoint of the same run. Raises CheckpointMismatchError."""
-        state = torch.load(path, map_location=self._accelerator.device, weights_only=True)
-        if (state["run"], state["regimen"]) != (run, repr(self._regimen)):
+        try:
+            state = torch.load(path, map_location=self._accelerator.device, weights_only=True)
+            found = state["run"], state["regimen"]
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            raise CheckpointUnreadableError(path) from error
+        if found != (run, repr(self._regimen)):
             raise CheckpointMismatchError(path)
         self.student.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Raises DivergedError if the last step left a student that says nothing any more."""
+        with torch.inference_mode():
+            logits = logits_at(self.student, padded(examples))
+        if not torch.isfinite(logits).all():
+            raise DivergedError(self.step, self._set_aside(examples))
 
     def _gather(self) -> float:
         """Add up the gradients of all processes and clip them; their norm before that."""
@@ -202,4 +215,5 @@ def _write(state: object, path: Path) -> None:
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
         partial.unlink(missing_ok=True)
-        raise TargetUnwritableError(path, str(error).splitlines()[0]) from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise TargetUnwritableError(path, reason or "is the disk full?") from error

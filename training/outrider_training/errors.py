@@ -81,6 +81,13 @@ class CloudNeededError(CallerError):
         super().__init__("--idle needs --cloud: who else would say how busy it is?")
 
 
+class TokenizersDifferError(CallerError):
+    """Drafts of two tokenizers cannot be compared: they read different answers."""
+
+    def __init__(self, new: Path, old: Path) -> None:
+        super().__init__(f"{new} and {old} have different tokenizers")
+
+
 class LoraNeededError(CallerError):
     """Without a LoRA there is no adapter."""
 
@@ -122,11 +129,39 @@ class CheckpointMismatchError(CallerError):
         )
 
 
+class CheckpointUnreadableError(CallerError):
+    """Something else, or half of one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} cannot be read as a checkpoint: remove it to begin anew")
+
+
+class FolderBusyError(CallerError):
+    """Two runs in one folder would put each other's files forward."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"another worker is at work in {folder}")
+
+
+class NeverUpdatesError(CallerError):
+    """Nothing would ever call for an update."""
+
+    def __init__(self) -> None:
+        super().__init__("with --every 0 nothing is learnt without --fall or --idle")
+
+
 class DivergedError(TrainingError):
     """The loss or a gradient is no number any more; the student is as it was before the step."""
 
     def __init__(self, step: int, kept: Path) -> None:
         super().__init__(f"the loss of step {step} is not a number; its batch is in {kept}")
+
+
+class WeightsDivergedError(TrainingError):
+    """Weights so large, or no numbers at all, that no file can hold them."""
+
+    def __init__(self, tensor: str) -> None:
+        super().__init__(f"the weights of {tensor} have diverged: learn more slowly")
 
 
 class WorkerEndedError(TrainingError):

@@ -4,7 +4,6 @@ It chooses the answers: exact-mode ones alone, whose text depends on no draft, t
 domain, and none whose prompt the new draft was trained on. The verdict is `gate`'s.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ from statistics import median
 from outrider_cloud.records.record import Record
 from outrider_cloud.records.shards import Store
 from outrider_training.corpus import Corpus, read_corpus
-from outrider_training.errors import ModelUnreadableError, NothingToJudgeError
-from outrider_training.examples import prompt_digest
+from outrider_training.errors import NothingToJudgeError, TokenizersDifferError
 from outrider_training.gate import Pair, StepTimes, Terms, Verdict, judge
-from outrider_training.lesson import draft_fingerprint, manifest_of
+from outrider_training.lesson import draft_fingerprint
+from outrider_training.manifest import manifest_of, sha256_of
+from outrider_training.prompts import knows
 from outrider_training.replay import Candidate, Replayer
 
 
@@ -40,6 +40,7 @@ class Report:
 
     new_sha256: str
     old_sha256: str
+    base_sha256: str | None  # of the file that an adapter lies over
     terms: Terms
     steps: StepTimes
     verdict: Verdict
@@ -52,22 +53,26 @@ class Report:
 def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     """Replay by both; `told` hears of answers done and of all. Raises TrainingError, EdgeError."""
     new, old = Candidate.of(wish.new, wish.base or wish.old), Candidate.of(wish.old, wish.base)
+    tokenizer = draft_fingerprint(new.draft)
+    if draft_fingerprint(old.draft) != tokenizer:
+        raise TokenizersDifferError(wish.new, wish.old)
     corpus = read_corpus(
         Store(wish.records),
-        draft_fingerprint(new.draft),
+        tokenizer,
         most_tokens=wish.most_tokens,
         tenant=wish.tenant,
     )
     exact = Corpus([record for record in corpus.records if record.exact])
     newest = exact.split(wish.held_share).held_out
-    known = manifest_of(wish.new)
-    answers = [record for record in newest if prompt_digest(record.prompt).hex() not in known]
+    known = manifest_of(wish.new) | manifest_of(new.draft)
+    answers = [record for record in newest if not knows(known, record.prompt)]
     if not answers:
         raise NothingToJudgeError(len(corpus.records), len(newest))
     pairs, steps = replay_both(new, old, answers, told)
     return Report(
-        new_sha256=_sha256(wish.new),
-        old_sha256=_sha256(wish.old),
+        new_sha256=sha256_of(wish.new),
+        old_sha256=sha256_of(wish.old),
+        base_sha256=None if new.adapter is None else sha256_of(new.draft),
         terms=wish.terms,
         steps=steps,
         verdict=judge(pairs, steps, wish.terms),
@@ -97,11 +102,3 @@ def replay_both(
             old_s.append(known.step_s)
             told(count, len(answers))
     return pairs, StepTimes(median(new_s or [0.0]), median(old_s or [0.0]))
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelUnreadableError(path, error.strerror or str(error)) from error

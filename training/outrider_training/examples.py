@@ -8,7 +8,6 @@ position of an answer is predicted at the last token of its prompt.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -87,11 +86,6 @@ class Example:
         tops = Tops(self.tops.tokens[:keep], self.tops.logprobs[:keep], self.tops.tails[:keep])
         choices, weights = self.choices[:keep], self.weights[:keep]
         return replace(self, tokens=self.tokens[:keep], choices=choices, tops=tops, weights=weights)
-
-
-def prompt_digest(prompt: Sequence[int]) -> bytes:
-    """Of the token ids: the same prompt must not be trained on and judged by."""
-    return blake2b(np.asarray(prompt, np.int32).tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,11 @@
 A damaged one is named once and left alone. It does not know what records are for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from outrider_cloud.records.record import Record
-from outrider_cloud.records.shards import ShardError, Store, tenant_of
+from outrider_cloud.records.shards import ShardError, Store, StoreError, tenant_of
 
 
 @dataclass(slots=True)
@@ -21,46 +20,51 @@ class Follower:
     other_tokenizer: int = 0
     damaged: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    under_way: tuple[str, int] | None = None  # a shard, and how many of its records were taken
+    begun: dict[str, int] = field(default_factory=dict)  # records taken of shards not read whole
 
     def news(self) -> Iterator[Record]:
         """Records of shards that were not there before, the oldest first. Raises StoreError."""
         for path in self.store.paths(self.tenant):
             if path in self.seen:
                 continue
+            taken = self.begun.get(path, 0)
             try:
                 for count, record in enumerate(self._read(path), start=1):
-                    if self.under_way is None or self.under_way[0] != path:
-                        self.under_way = path, 0
-                    if count > self.under_way[1]:
-                        self.under_way = path, count
+                    if count > taken:
+                        self.begun[path] = count
                         yield record
             except ShardError as error:
                 self.damaged.append(str(error))
             self.seen.add(path)
-            self.under_way = None
+            self.begun.pop(path, None)
 
-    def again(self, most: int) -> list[Record]:
-        """The newest of those read before, about so many, the oldest first. Raises StoreError."""
-        shards: list[list[Record]] = []
+    def again(self, wanted: Callable[[Record], bool], count: int) -> list[Record]:
+        """Records read before that are wanted, at most so many, the newest shards looked through
+        first; the oldest record comes first. Raises StoreError.
+        """
+        found: list[Record] = []
         for path in reversed(self.store.paths(self.tenant)):
-            if sum(map(len, shards)) >= most:
+            if len(found) >= count:
                 break
-            begun, taken = self.under_way or (None, 0)
-            if path in self.seen or path == begun:
+            if path in self.seen or path in self.begun:
                 try:
-                    shards.append(list(islice(self._read(path), taken if path == begun else None)))
+                    found += [record for record in self._read(path) if wanted(record)]
                 except ShardError as error:
                     self.damaged.append(str(error))
-        return [record for shard in reversed(shards) for record in shard]
+        return sorted(found[:count], key=lambda record: record.time_s)
 
     def gone(self) -> set[str]:
-        """Tenants who have fewer shards than before; those are forgotten. Raises StoreError."""
-        begun = {self.under_way[0]} if self.under_way is not None else set()
-        missing = (self.seen | begun).difference(self.store.paths(self.tenant))
+        """Tenants who have fewer shards than before; those are forgotten.
+
+        Raises StoreError, also for a store that was there and is not: nobody deletes all at once.
+        """
+        known = self.seen | self.begun.keys()
+        if known and not self.store.exists():
+            raise StoreError("the store of records is not there any more")
+        missing = known.difference(self.store.paths(self.tenant))
         self.seen -= missing
-        if begun & missing:
-            self.under_way = None
+        for path in missing:
+            self.begun.pop(path, None)
         return {tenant_of(path) for path in missing}
 
     def _read(self, path: str) -> Iterator[Record]:

@@ -5,12 +5,14 @@ replacement (a paired bootstrap); the interval of a difference is where 95 % of 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+Drawn = NDArray[np.float64]
 _DRAWS: Final = 4000
 _SEED: Final = 0
 
@@ -44,8 +46,17 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """What the new draft has more, and where 95 % of the draws fall."""
+
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Both drafts on the same answers; the interval is of the difference in acceptance."""
+    """Both drafts on the same answers; `difference`, `low` and `high` are of acceptance."""
 
     answers: int
     positions: int
@@ -54,6 +65,8 @@ class Comparison:
     difference: float
     low: float
     high: float
+    tokens_per_round: Gain
+    tokens_per_s: Gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,25 +106,54 @@ def compare(pairs: Sequence[Pair], steps: StepTimes, terms: Terms) -> Comparison
     """Both drafts on some answers."""
     if not pairs:
         return _NOTHING
-    sizes = np.array([len(pair.new) for pair in pairs])
-    gains = np.array([sum(pair.new) - sum(pair.old) for pair in pairs])
+    new = _figures([pair.new for pair in pairs], steps.new_s, terms)
+    old = _figures([pair.old for pair in pairs], steps.old_s, terms)
     drawn = np.random.default_rng(_SEED).integers(0, len(pairs), (_DRAWS, len(pairs)))
-    differences = gains[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(differences, [0.025, 0.975])
+
+    def total(values: list[int]) -> Drawn:
+        found: Drawn = np.array(values, np.float64)[drawn].sum(axis=1)
+        return found
+
+    positions = total([len(pair.new) for pair in pairs])
+    gained = total([sum(pair.new) - sum(pair.old) for pair in pairs]) / positions
+    fresh = positions / total([rounds(pair.new, terms.span) for pair in pairs])
+    known = positions / total([rounds(pair.old, terms.span) for pair in pairs])
+    speeds = fresh / _round_s(steps.new_s, terms) - known / _round_s(steps.old_s, terms)
+    acceptance = _gain(new.acceptance - old.acceptance, gained)
     return Comparison(
         answers=len(pairs),
-        positions=int(sizes.sum()),
-        new=_figures([pair.new for pair in pairs], steps.new_s, terms),
-        old=_figures([pair.old for pair in pairs], steps.old_s, terms),
-        difference=float(gains.sum() / sizes.sum()),
-        low=float(low),
-        high=float(high),
+        positions=sum(len(pair.new) for pair in pairs),
+        new=new,
+        old=old,
+        difference=acceptance.difference,
+        low=acceptance.low,
+        high=acceptance.high,
+        tokens_per_round=_gain(new.tokens_per_round - old.tokens_per_round, fresh - known),
+        tokens_per_s=_gain(new.tokens_per_s - old.tokens_per_s, speeds),
     )
 
 
+def _gain(difference: float, drawn: Drawn) -> Gain:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Gain(difference=difference, low=float(low), high=float(high))
+
+
+def _round_s(step_s: float, terms: Terms) -> float:
+    return terms.span * step_s + terms.verify_ms / 1000
+
+
 _NOBODY: Final = Figures(acceptance=0.0, tokens_per_round=0.0, tokens_per_s=0.0)
+_NO_GAIN: Final = Gain(difference=0.0, low=0.0, high=0.0)
 _NOTHING: Final = Comparison(
-    answers=0, positions=0, new=_NOBODY, old=_NOBODY, difference=0.0, low=0.0, high=0.0
+    answers=0,
+    positions=0,
+    new=_NOBODY,
+    old=_NOBODY,
+    difference=0.0,
+    low=0.0,
+    high=0.0,
+    tokens_per_round=_NO_GAIN,
+    tokens_per_s=_NO_GAIN,
 )
 
 
@@ -130,7 +172,7 @@ def rounds(agreed: Sequence[bool], span: int) -> int:
 def _figures(answers: Sequence[Sequence[bool]], step_s: float, terms: Terms) -> Figures:
     positions = sum(map(len, answers))
     count = sum(rounds(agreed, terms.span) for agreed in answers)
-    round_s = terms.span * step_s + terms.verify_ms / 1000
+    round_s = _round_s(step_s, terms)
     return Figures(
         acceptance=sum(map(sum, answers)) / positions,
         tokens_per_round=positions / count,
@@ -147,10 +189,14 @@ def _objections(overall: Comparison, domains: dict[str, Comparison], terms: Term
             f"it may be no better: acceptance {overall.difference:+.3f}, "
             f"at worst {overall.low:+.3f}"
         )
-    for name, comparison in domains.items():
-        if comparison.difference < -terms.margin:
-            found.append(
-                f"{name or 'answers without a domain'} loses {-comparison.difference:.3f} of "
-                f"acceptance, {terms.margin:g} is allowed"
-            )
-    return found
+    return found + falls(domains, terms)
+
+
+def falls(domains: Mapping[str, Comparison], terms: Terms) -> list[str]:
+    """A line for every domain that loses more than it may."""
+    return [
+        f"{name or 'answers without a domain'} loses {-comparison.difference:.3f} of "
+        f"acceptance, {terms.margin:g} is allowed"
+        for name, comparison in domains.items()
+        if comparison.difference < -terms.margin
+    ]

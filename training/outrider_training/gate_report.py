@@ -48,8 +48,10 @@ def table_rows(report: Report) -> list[tuple[str, ...]]:
             name or "-",
             f"{found.answers:,}",
             f"{found.old.acceptance:.3f} → {found.new.acceptance:.3f}",
-            f"{found.old.tokens_per_round:.2f} → {found.new.tokens_per_round:.2f}",
-            f"{found.old.tokens_per_s:.0f} → {found.new.tokens_per_s:.0f}",
+            f"{found.old.tokens_per_round:.2f} → {found.new.tokens_per_round:.2f} "
+            f"({found.tokens_per_round.low:+.2f} to {found.tokens_per_round.high:+.2f})",
+            f"{found.old.tokens_per_s:.0f} → {found.new.tokens_per_s:.0f} "
+            f"({found.tokens_per_s.low:+.0f} to {found.tokens_per_s.high:+.0f})",
             f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})",
         )
         for name, found in comparisons.items()
@@ -92,13 +94,20 @@ code {{ overflow-wrap: anywhere; }} svg {{ max-width: 100%; height: auto; }}
 <p>{verdict.overall.answers:,} answers recorded from {_time(report.oldest_s)} to
 {_time(report.newest_s)}, replayed by both files under llama.cpp. Left out: {report.not_exact:,}
 whose text depends on a draft, {report.trained_on:,} whose prompts the new draft was trained on.
-The interval is where 95 % of the draws of a paired bootstrap fall. A domain may lose
-{terms.margin:g}. Tokens a second: {terms.span} proposals a round, the measured draft steps
+Intervals are where 95 % of the draws of a paired bootstrap fall, always of the difference. A domain
+may lose {terms.margin:g}. Tokens a second: {terms.span} proposals a round, the measured draft steps
 ({1000 * report.steps.old_s:.2f} and {1000 * report.steps.new_s:.2f} ms), and {terms.verify_ms:g} ms
 for the target's answer.</p>
-<p>New file: <code>{report.new_sha256}</code><br>Current file: <code>{report.old_sha256}</code></p>
+<p>New file: <code>{report.new_sha256}</code><br>Current file: <code>{report.old_sha256}</code>
+{_base(report)}</p>
 </body></html>
 """
+
+
+def _base(report: Report) -> str:
+    if report.base_sha256 is None:
+        return ""
+    return f"<br>The new file is an adapter over: <code>{report.base_sha256}</code>"
 
 
 def _plot(report: Report) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from outrider_cloud.records.record import Record
-from outrider_training.examples import prompt_digest
+from outrider_training.prompts import knows, prompt_digest
 
 _MOST_PROMPTS: Final = 1 << 17  # remembered as learnt: 16 bytes each, and what Python adds
 
@@ -29,7 +29,7 @@ class HeldBack:
         Answers whose text depends on a draft say nothing about another: they are learnt from at
         once, and so are repeated questions.
         """
-        if not record.exact or prompt_digest(record.prompt) in self.learnt:
+        if not record.exact or knows(self.learnt, record.prompt):
             return self._release(record)
         queue = self._newest[record.domain or ""]
         queue.append(record)
@@ -37,12 +37,15 @@ class HeldBack:
 
     def answers(self) -> list[Record]:
         """To judge by: none with a prompt that was learnt from."""
-        return [
-            record
-            for queue in self._newest.values()
-            for record in queue
-            if prompt_digest(record.prompt) not in self.learnt
-        ]
+        return [record for record in self.kept() if not knows(self.learnt, record.prompt)]
+
+    def keep(self, record: Record) -> None:
+        """Back, as it was before."""
+        self._newest[record.domain or ""].append(record)
+
+    def kept(self) -> list[Record]:
+        """All that is kept back."""
+        return [record for queue in self._newest.values() for record in queue]
 
     def forget(self, tenants: Collection[str]) -> None:
         """Let go of all that is kept back of these; nothing of it is learnt from."""

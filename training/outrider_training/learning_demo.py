@@ -52,7 +52,7 @@ class Scale:
 
     requests: int = 320
     pace_s: float = 0.6  # from one question to the next, at least
-    warm_up: int = 80  # answers of each of the other domains, written before
+    warm_up: int = 120  # answers of each of the other domains, written before
     held_out: int = 20  # answers of each domain to judge by
 
 

@@ -3,12 +3,13 @@
 It joins corpus, student, course and mould, and says what came of it.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -23,15 +24,19 @@ from outrider_training.adapter import write_adapter
 from outrider_training.corpus import Corpus, Split, read_corpus
 from outrider_training.course import Course, Plan
 from outrider_training.distil import Distiller, Update
-from outrider_training.errors import ModelUnreadableError, MouldMissingError, NothingToLearnError
-from outrider_training.examples import Example, Weighting, prompt_digest
+from outrider_training.errors import MouldMissingError, NothingToLearnError, TargetUnwritableError
+from outrider_training.examples import Example, Weighting
 from outrider_training.lora import add_lora
 from outrider_training.losses import Loss
-from outrider_training.mould import Casting, cast
+from outrider_training.manifest import manifest_of, sha256_of, write_manifest
+from outrider_training.mould import Casting, cast, check_mould
+from outrider_training.prompts import prompt_digest
 from outrider_training.regimen import Measures, Regimen
 from outrider_training.sampling import Mixture, Sampler
 from outrider_training.search import LossSearch, Search, Trial, best
 from outrider_training.student import GGUF_SUFFIX, agreement, load_student
+
+_Made = TypeVar("_Made")
 
 
 class Source(Enum):
@@ -86,21 +91,24 @@ def learn(
     Raises TrainingError, TargetError, StoreError.
     """
     mould = _mould(lesson)
-    lesson.scratch.mkdir(parents=True, exist_ok=True)
+    _check_places(lesson)
     corpus = read_corpus(
         Store(lesson.records),
         draft_fingerprint(lesson.draft),
         most_tokens=lesson.most_tokens,
         tenant=lesson.tenant,
     )
-    split = corpus.split(lesson.held_share)
+    known = manifest_of(lesson.draft)
+    split = corpus.split(lesson.held_share, known)
     student = load_student(lesson.draft)
+    check_mould(student, mould)
     training, held_out = _examples(lesson, split, student.config.max_position_embeddings)
     if not training:
         raise NothingToLearnError("no position of these records counts, or none fits the context")
     accelerator = Accelerator()
     student.to(accelerator.device)
     before = agreement(student, held_out, lesson.regimen.micro_tokens)
+    learnt = known | {prompt_digest(record.prompt) for record in split.training}
     origin = _origin(lesson, student)
     adapted = None if lesson.lora_rank is None else add_lora(student, lesson.lora_rank)
     trials = _searched(lesson, training, origin, tried)
@@ -112,14 +120,13 @@ def learn(
     if adapted is not None:
         if lesson.adapter is not None and accelerator.is_main_process:
             base = lesson.draft if lesson.draft.suffix == GGUF_SUFFIX else mould
-            write_adapter(adapted, base, lesson.adapter)
-            _write_manifest(lesson.adapter, lesson, split)
+            change, below = adapted, manifest_of(base)
+            _put(lesson.adapter, learnt | below, lambda place: write_adapter(change, base, place))
         student = adapted.merge_and_unload()
     after = agreement(student, held_out, lesson.regimen.micro_tokens)
     if not accelerator.is_main_process:
         return Learnt(before, after, None, corpus, trials)
-    casting = cast(student, mould, lesson.output)
-    _write_manifest(lesson.output, lesson, split)
+    casting = _put(lesson.output, learnt, lambda place: cast(student, mould, place))
     course.forget()
     return Learnt(before, after, casting, corpus, trials)
 
@@ -148,6 +155,31 @@ def _examples(
     training = [Example.of(record, lesson.weighting) for record in split.training]
     held_out = [Example.of(record, Weighting()) for record in split.held_out]
     return fitting(training), fitting(held_out)
+
+
+def _check_places(lesson: Lesson) -> None:
+    """Said now, not after hours of learning."""
+    for place in (lesson.output, lesson.adapter):
+        if place is not None and not place.parent.is_dir():
+            raise TargetUnwritableError(place, "there is no such folder")
+    try:
+        lesson.scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetUnwritableError(lesson.scratch, error.strerror or str(error)) from error
+
+
+def _put(target: Path, learnt: Collection[bytes], make: Callable[[Path], _Made]) -> _Made:
+    """A file in its place, what it learnt from beside it: never the one without the other."""
+    fresh = target.with_name(f"{target.name}.new")
+    try:
+        made = make(fresh)
+        write_manifest(target, sha256_of(fresh), learnt)
+        os.replace(fresh, target)
+    except OSError as error:
+        raise TargetUnwritableError(target, error.strerror or str(error)) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return made
 
 
 def _origin(lesson: Lesson, student: PreTrainedModel) -> str:
@@ -186,29 +218,3 @@ def _sampler(lesson: Lesson, student: PreTrainedModel, device: torch.device) -> 
         return None
     target = load_target(lesson.target, device=device.type)
     return Sampler(student, target.model, lesson.mixture, target.end_ids)
-
-
-def _write_manifest(draft: Path, lesson: Lesson, split: Split) -> None:
-    """What the draft has seen, beside it: nobody may judge it by that."""
-    digests = sorted({prompt_digest(record.prompt).hex() for record in split.training})
-    manifest = {
-        "trained_until_s": max(record.time_s for record in split.training),
-        "prompts": digests,
-        "plan": asdict(lesson.plan),
-    }
-    _manifest_path(draft).write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def manifest_of(draft: Path) -> frozenset[str]:
-    """Digests of the prompts a draft was trained on, as far as a manifest lies beside it."""
-    path = _manifest_path(draft)
-    if not path.is_file():
-        return frozenset()
-    try:
-        return frozenset(json.loads(path.read_text(encoding="utf-8"))["prompts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelUnreadableError(path, "it is no manifest of a training") from error
-
-
-def _manifest_path(draft: Path) -> Path:
-    return draft.with_suffix(".trained.json")

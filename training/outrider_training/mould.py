@@ -22,6 +22,7 @@ from outrider_training.errors import (
     ModelUnreadableError,
     MouldMismatchError,
     TargetUnwritableError,
+    WeightsDivergedError,
 )
 from outrider_training.families import OUTPUT, Weights, family_of, stored_tensors
 from outrider_training.quantize import quantize
@@ -49,19 +50,37 @@ def cast(model: PreTrainedModel, mould: Path, target: Path) -> Casting:
     """
     with _copied(mould, target) as copy:
         reader = _open(copy, "r+", mould)
-        tensors = {tensor.name: tensor for tensor in reader.tensors}
-        _check_architecture(reader, model, mould)
         rows = changed = 0
-        for name, weights in stored_tensors(model):
-            if name == OUTPUT and name not in tensors and model.config.tie_word_embeddings:
-                continue  # the mould shares the embedding as well
-            tensor = _matching(name, weights, tensors.pop(name, None), mould)
+        for weights, tensor in _matched(reader, model, mould):
             rows += weights.size // weights.shape[-1]
             changed += _pour(weights, tensor)
-        if unknown := sorted(set(tensors) - _KEPT):
-            raise MouldMismatchError(mould, f"has {unknown[0]}, the model does not")
         reader.data.flush()
     return Casting(target.stat().st_size, rows, changed)
+
+
+def check_mould(model: PreTrainedModel, mould: Path) -> None:
+    """Whether the weights could be cast into it, before anybody learns for hours.
+
+    Raises what `cast` does.
+    """
+    if not mould.is_file():
+        raise ModelUnreadableError(mould, "there is no such file")
+    for _ in _matched(_open(mould, "r", mould), model, mould):
+        pass
+
+
+def _matched(
+    reader: Any, model: PreTrainedModel, mould: Path
+) -> Iterator[tuple[Weights, ReaderTensor]]:
+    """The model's weights, each with the mould's tensor of that name; at the end none is left."""
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    _check_architecture(reader, model, mould)
+    for name, weights in stored_tensors(model):
+        if name == OUTPUT and name not in tensors and model.config.tie_word_embeddings:
+            continue  # the mould shares the embedding as well
+        yield weights, _matching(name, weights, tensors.pop(name, None), mould)
+    if unknown := sorted(set(tensors) - _KEPT):
+        raise MouldMismatchError(mould, f"has {unknown[0]}, the model does not")
 
 
 @contextmanager
@@ -108,11 +127,18 @@ def _matching(
 
 
 def _pour(weights: Weights, tensor: ReaderTensor) -> int:
-    """Store the rows that differ from what the mould holds; how many they are."""
+    """Store the rows that differ from what the mould holds; how many they are.
+
+    Raises WeightsDivergedError for numbers that the tensor's type cannot hold.
+    """
     held = tensor.data.reshape(-1, tensor.data.shape[-1])
     fresh = weights.reshape(-1, weights.shape[-1])
     changed = (gguf.dequantize(held, tensor.tensor_type) != fresh).any(axis=1)
     if changed.any():
-        stored = quantize(fresh[changed], tensor.tensor_type)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            stored = quantize(fresh[changed], tensor.tensor_type)
+            finite = np.isfinite(gguf.dequantize(stored, tensor.tensor_type)).all()
+        if not finite:
+            raise WeightsDivergedError(tensor.name)
         held[changed] = stored.view(held.dtype)
     return int(np.count_nonzero(changed))

@@ -6,8 +6,8 @@ judged by the answers kept back, and only a file that passes takes the place of 
 does not know who waits for new drafts, nor how long to wait for records.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -24,11 +24,13 @@ from outrider_training.distil import Distiller
 from outrider_training.examination import replay_both
 from outrider_training.examples import Example, Weighting
 from outrider_training.follower import Follower
-from outrider_training.gate import Terms, Verdict, judge
+from outrider_training.gate import Terms, Verdict, falls, judge
 from outrider_training.held_back import HeldBack
 from outrider_training.lesson import draft_fingerprint
+from outrider_training.manifest import manifest_of
 from outrider_training.mould import cast
 from outrider_training.outbox import Outbox
+from outrider_training.prompts import prompt_digest
 from outrider_training.regimen import Regimen
 from outrider_training.replay import Candidate
 from outrider_training.replay_buffer import BufferRules, ReplayBuffer
@@ -37,7 +39,6 @@ from outrider_training.standing import Standing
 from outrider_training.student import load_student
 
 _PATIENCE: Final = 2  # refused files in a row, before the student goes back to the current one
-_DOMAINS: Final = 16  # about so many keep answers back, when shards are read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +79,8 @@ class Attempt:
 
 
 class Online:
-    """Call `turn` now and then, from one thread. A folder that a run has worked in before is gone
-    on from. Raises TrainingError, TargetError, EdgeError, StoreError.
+    """Call `turn` now and then, from one thread, and `close` at the end. A folder that a run has
+    worked in before is gone on from. Raises TrainingError, TargetError, EdgeError, StoreError.
     """
 
     def __init__(self, run: OnlineRun) -> None:
@@ -88,12 +89,20 @@ class Online:
         self.outbox = Outbox(run.output)
         self.buffer = ReplayBuffer(run.rules, Random(run.seed))  # noqa: S311 - no secret
         self.follower = Follower(Store(run.records), draft_fingerprint(run.draft), run.tenant)
-        self._held_back = HeldBack(run.held_back)
+        self._held_back = HeldBack(run.held_back, dict.fromkeys(manifest_of(run.draft)))
         self._cadence = Cadence(run.rhythm)
         self._refused = 0
         self._id = run_id((), file_id(run.draft), run.regimen)
         self._target = None if run.target is None else _load(run.target)
-        self._go_on(Standing.load(self.outbox.standing, self._id))
+        try:
+            self._go_on(Standing.load(self.outbox.standing, self._id))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self.outbox.close()
 
     @property
     def current(self) -> Path:
@@ -111,8 +120,7 @@ class Online:
         `busy` is asked for the cloud's load, a share, only where that matters.
         """
         if gone := self.follower.gone():
-            self.buffer.forget(gone)
-            self._held_back.forget(gone)
+            self._forget(gone)
         count = 0
         for record in self.follower.news():
             if stopped():
@@ -134,12 +142,25 @@ class Online:
     def _keep(self, record: Record) -> None:
         """Back, or to learn from."""
         learnable = self._held_back.take(record)
-        if learnable is None:
-            return
-        example = Example.of(learnable, self._run.weighting).within(self._context_tokens)
+        if learnable is not None:
+            self._add(learnable, passes=0)
+
+    def _add(self, record: Record, passes: int) -> None:
+        example = Example.of(record, self._run.weighting).within(self._context_tokens)
         if example is not None:
-            stood = learnable.fates.count(Fate.ACCEPTED) / len(learnable.fates)
-            self.buffer.add(example, 1 - stood)
+            stood = record.fates.count(Fate.ACCEPTED) / len(record.fates)
+            self.buffer.add(example, 1 - stood, passes)
+
+    def _forget(self, tenants: Collection[str]) -> None:
+        """Somebody deleted shards of these; what is in the others is taken in again."""
+        buffer, held_back = self._texts()
+        self.buffer.forget(tenants)
+        self._held_back.forget(tenants)
+        left, kept = self._texts()
+        self._restore(
+            {text: passes for text, passes in buffer.items() if text not in left},
+            set(held_back) - set(kept),
+        )
 
     def _update(self, due: Due | None, told: Callable[[Attempt], None]) -> None:
         if due is None or not len(self.buffer):
@@ -153,11 +174,23 @@ class Online:
         self._stand()
         candidate = self.outbox.candidate
         cast(self._distiller.student, self._run.draft, candidate)
-        both = Candidate(candidate), Candidate(self.current)
-        pairs, times = replay_both(*both, self._held_back.answers())
-        verdict = judge(pairs, times, self._run.terms)
+        verdict = self._judged(candidate)
         file = self._decide(verdict)
+        self._stand_with()
         told(Attempt(self.attempts, due.reason, self.answers, loss, verdict, file))
+
+    def _judged(self, candidate: Path) -> Verdict:
+        """Against the current draft, and against the one it all began with: what a domain may
+        lose it may lose once, not with every update.
+        """
+        answers, terms = self._held_back.answers(), self._run.terms
+        fresh, first = Candidate(candidate), self._run.draft
+        verdict = judge(*replay_both(fresh, Candidate(self.current), answers), terms)
+        if self.current == first or not verdict.passed:
+            return verdict
+        since = judge(*replay_both(fresh, Candidate(first), answers), terms)
+        lost = [f"since the first draft {line}" for line in falls(since.domains, terms)]
+        return replace(verdict, objections=(*verdict.objections, *lost))
 
     def _drawn(self, due: Due) -> list[Example]:
         """For one step: new answers of the student's while the target has time for them."""
@@ -171,42 +204,75 @@ class Online:
     def _decide(self, verdict: Verdict) -> Path | None:
         if verdict.passed:
             self._refused = 0
-            return self.outbox.put_forward(self.answers, verdict.overall.new.acceptance)
+            acceptance, learnt = verdict.overall.new.acceptance, self._held_back.learnt
+            return self.outbox.put_forward(self.answers, acceptance, learnt)
         self.outbox.candidate.unlink()
         self._refused += 1
         if self._refused >= _PATIENCE:
             self._distiller = self._student_of(self.current)
             self._refused = 0
+            self._distiller.save(self.outbox.checkpoint, self._id)
         return None
 
     # ---- from one process to the next
 
     def _stand(self) -> None:
+        self._stand_with()
+        self._distiller.save(self.outbox.checkpoint, self._id)
+
+    def _stand_with(self) -> None:
+        buffer, held_back = self._texts()
         Standing(
             run=self._id,
             answers=self.answers,
             updates=self.attempts,
             refused=self._refused,
             seen=sorted(self.follower.seen),
-            under_way=self.follower.under_way,
+            begun=self.follower.begun,
             learnt=[digest.hex() for digest in self._held_back.learnt],
+            buffer=buffer,
+            held_back=held_back,
         ).save(self.outbox.standing)
-        self._distiller.save(self.outbox.checkpoint, self._id)
+
+    def _texts(self) -> tuple[dict[str, int], list[str]]:
+        """What is in memory, by digests: of the buffer with its passes, and what is kept back."""
+        buffer = {
+            _text_id(example.prompt, example.tokens): passes
+            for example, passes in self.buffer.passes()
+        }
+        return buffer, [_text_id(r.prompt, r.tokens) for r in self._held_back.kept()]
+
+    def _restore(self, buffer: Mapping[str, int], held_back: Collection[str]) -> None:
+        """Read texts that were in memory again, as far as their shards are still there."""
+
+        def wanted(record: Record) -> bool:
+            text = _text_id(record.prompt, self._fitting(record))
+            return text in buffer or _text_id(record.prompt, record.tokens) in held_back
+
+        for record in self.follower.again(wanted, len(buffer) + len(held_back)):
+            if _text_id(record.prompt, record.tokens) in held_back:
+                self._held_back.keep(record)
+            else:
+                self._add(record, buffer[_text_id(record.prompt, self._fitting(record))])
+
+    def _fitting(self, record: Record) -> tuple[int, ...]:
+        """As much of an answer as an example holds."""
+        return record.tokens[: max(0, self._context_tokens - len(record.prompt))]
 
     def _go_on(self, standing: Standing | None) -> None:
+        current = self.outbox.current()
         self._distiller = self._student_of(self.current)
+        if current is not None:
+            self._held_back.learnt |= dict.fromkeys(manifest_of(current))
         if standing is None:
             return
         self.answers, self.attempts = standing.answers, standing.updates
         self._refused = standing.refused
         if self.outbox.checkpoint.is_file():
             self._distiller.resume(self.outbox.checkpoint, self._id)
-        self._held_back.learnt = dict.fromkeys(map(bytes.fromhex, standing.learnt))
-        self.follower.seen, self.follower.under_way = set(standing.seen), standing.under_way
-        for record in self.follower.again(self._run.rules.size + _DOMAINS * self._run.held_back):
-            self._keep(record)
-        if self._run.rules.passes is not None:  # those have had their turn
-            self.buffer.clear()
+        self._held_back.learnt |= dict.fromkeys(map(bytes.fromhex, standing.learnt))
+        self.follower.seen, self.follower.begun = set(standing.seen), dict(standing.begun)
+        self._restore(standing.buffer, set(standing.held_back))
 
     def _student_of(self, draft: Path) -> Distiller:
         student = load_student(draft)
@@ -216,3 +282,7 @@ class Online:
 
 def _load(target: str) -> Target:
     return load_target(target, device=Accelerator().device.type)
+
+
+def _text_id(prompt: tuple[int, ...], tokens: tuple[int, ...]) -> str:
+    return prompt_digest(prompt + tokens).hex()

@@ -57,10 +57,12 @@ class ReplayBuffer:
         """How many examples of each there are."""
         return {domain: len(items) for domain, items in sorted(self._items.items()) if items}
 
-    def add(self, example: Example, information: float) -> None:
-        """`information`: the share of positions whose proposal did not stand."""
+    def add(self, example: Example, information: float, passes: int = 0) -> None:
+        """`information`: the share of positions whose proposal did not stand; `passes`: updates
+        that it took part in before.
+        """
         self._came[example.domain] += 1
-        item = _Item(example, information, self._came[example.domain])
+        item = _Item(example, information, self._came[example.domain], passes)
         self._items[example.domain].append(item)
         if len(self) > self.rules.size:
             self._evict(example.domain)
@@ -93,13 +95,13 @@ class ReplayBuffer:
         return sorted(items, key=key)
 
     def forget(self, tenants: Collection[str]) -> None:
-        """Let go of all examples of these."""
+        """Let go of all examples of these tenants."""
         for items in self._items.values():
             items[:] = [item for item in items if item.example.tenant not in tenants]
 
-    def clear(self) -> None:
-        """Let go of all."""
-        self._items.clear()
+    def passes(self) -> list[tuple[Example, int]]:
+        """Every example, and how many updates it took part in."""
+        return [(item.example, item.passes) for items in self._items.values() for item in items]
 
     def let_go(self) -> None:
         """After an update: forget what has been learnt from often enough."""

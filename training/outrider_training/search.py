@@ -107,10 +107,12 @@ class LossSearch:
     def _known(self, run: str) -> list[Trial] | None:
         if not self._file.is_file():
             return None
-        kept = json.loads(self._file.read_text(encoding="utf-8"))
-        if kept["run"] != run:
-            return None
-        return [Trial(each[0], Loss(each[1]), each[2]) for each in kept["trials"]]
+        try:
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            trials = [Trial(each[0], Loss(each[1]), each[2]) for each in kept["trials"]]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # then it is searched anew
+        return trials if kept.get("run") == run else None
 
     def _keep(self, run: str, trials: Sequence[Trial]) -> None:
         kept = {"run": run, "trials": [(t.domain, t.loss.value, t.agreement) for t in trials]}

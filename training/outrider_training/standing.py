@@ -25,8 +25,10 @@ class Standing:
     updates: int
     refused: int  # in a row
     seen: list[str]  # shards
-    under_way: tuple[str, int] | None  # a shard, and how many of its records were taken
-    learnt: list[str]  # digests of prompts, in hexadecimal
+    begun: dict[str, int]  # records taken of shards that are not read whole
+    learnt: list[str]  # digests of prompts, in hexadecimal, as below
+    buffer: dict[str, int]  # digests of texts, and the updates they took part in
+    held_back: list[str]  # digests of texts
 
     def save(self, path: Path) -> None:
         """Whole or not at all. Raises TargetUnwritableError."""
@@ -44,9 +46,7 @@ class Standing:
         if not path.is_file():
             return None
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            kept["under_way"] = kept["under_way"] and tuple(kept["under_way"])
-            found = cls(**kept)
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelUnreadableError(path, "it does not say where a run stands") from error
         if found.run != run:
