@@ -4,12 +4,14 @@ A model is a transformers folder or a hub id, of a family whose attention this p
 tested with. Loading never runs code from the model's repository. The tokenizer is elsewhere.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from outrider_cloud.errors import TargetError
 from outrider_cloud.transformers_engine.pool import KvShape
@@ -40,6 +42,8 @@ def load_target(name: str, *, device: str = "cpu", dtype: torch.dtype | None = N
     local = Path(name).is_dir()
     if dtype is None:
         dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()  # nobody watches
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         check_supported(config)

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from outrider_edge.questions import read_questions
 from outrider_protos.words import Sampling
 from outrider_training.data import Damaged, inspect, shards
 from outrider_training.generate import OFFLINE_TENANT, Generate, generate
+
+_WIDE: Final = 80  # columns of a terminal that holds every column
 
 data = typer.Typer(no_args_is_help=True, help="Records that drafts learn from.")
 
@@ -102,14 +104,15 @@ def inspect_command(
             json.dumps({"kinds": found.rows(), "damaged": [asdict(d) for d in found.damaged]})
         )
         return
-    table = _table(
-        "tenant", "domain", "target", "tokenizer", "mode", "records", "tokens", "accepted"
-    )
+    wide = Console().width >= _WIDE
+    models = ("target", "tokenizer") if wide else ()
+    table = _table("tenant", "domain", *models, "mode", "records", "tokens", "accepted")
     for kind, total in sorted(found.totals.items()):
         proposed = total.accepted + total.corrected
         share = f"{total.accepted / proposed:.2f}" if proposed else ""
         counts = (f"{total.records:,}", f"{total.tokens:,}", share)
-        table.add_row(kind.tenant, kind.domain, kind.target, kind.tokenizer[:8], kind.mode, *counts)
+        names = (kind.target, kind.tokenizer[:8]) if wide else ()
+        table.add_row(kind.tenant, kind.domain, *names, kind.mode, *counts)
     Console().print(table, highlight=False)
     for each in found.damaged:
         typer.echo(each.problem, err=True)
