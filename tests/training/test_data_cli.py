@@ -84,10 +84,11 @@ def test_inspect_counts_by_kind(store: str) -> None:
 
 
 def test_delete_removes_a_tenants_bytes(store: str) -> None:
-    assert run("data", "delete", store, "--tenant", "anna").stdout == "removed 0 bytes\n"
-    result = run("data", "delete", store, "--tenant", "offline")
-    assert result.exit_code == 0
-    assert result.stdout != "removed 0 bytes\n"
+    nobody = run("data", "delete", store, "--tenant", "anna")
+    assert (nobody.exit_code, nobody.stdout) == (0, "there was nothing of 'anna'\n")
+    there = sum(path.stat().st_size for path in Path(store).rglob("*.parquet"))
+    result = run("data", "delete", store, "--tenant", "offline", "--json")
+    assert json.loads(result.stdout) == {"removed_bytes": there}
     assert list(Path(store).rglob("*.parquet")) == []
 
 

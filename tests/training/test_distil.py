@@ -128,6 +128,17 @@ def test_a_run_that_was_cut_off_goes_on_exactly(tmp_path: Path) -> None:
             strange.run(lambda update: None)
 
 
+def test_the_rate_falls_once_or_again_and_again() -> None:
+    once = Regimen(learning_rate=1.0, warmup_steps=1, decay_steps=10)
+    again = Regimen(learning_rate=1.0, warmup_steps=1, decay_steps=10, again=True)
+    falling = [once.rate(step) for step in range(10)]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[0] == 1.0
+    assert once.rate(9) < 0.15
+    assert once.rate(25) == once.rate(10) == pytest.approx(0.1)
+    assert [again.rate(step) for step in range(30)] == falling * 3
+
+
 def cramped(most_tokens: int) -> PreTrainedModel:
     """A student whose memory holds forwards of so many tokens."""
     student = random_model(CONFIGS["llama"], seed=1)

@@ -39,6 +39,7 @@ from outrider_training.tasks import generate as tasks_of
 STREAM: Final = ("sql", "vietnamese")  # what is asked
 OTHERS: Final = ("english", "python", "japanese")  # where it must not get worse
 MARGIN: Final = 0.03
+_WORKER_MARGIN: Final = 0.02  # which sees other answers than the ones judged by at the end
 _OPTIONS: Final = Options(max_tokens=96)
 _HELD_OUT_SEED, _STREAM_SEED, _WARM_UP_SEED = 2026, 11, 12
 _LOSE_HEART_S: Final = 90.0  # without news from the worker, after the last question
@@ -181,7 +182,7 @@ def _warm_up(records: Path, count: int) -> None:
 @contextmanager
 def _worker(records: Path, drafts: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """`outrider-train worker`, until it has heard of nothing new for a while."""
-    rules = ("--every", "40", "--steps", "40", "--held-back", "16", "--margin", str(MARGIN))
+    rules = ("--every", "40", "--steps", "40", "--held-back", "16", "--margin", str(_WORKER_MARGIN))
     ends = ("--poll-s", "0.5", "--idle-exit-s", "8", "--draft", str(SHIPPED_DRAFT))
     command = [sys.executable, "-m", "outrider_training", "worker", str(records), str(drafts)]
     worker = subprocess.Popen(

@@ -92,7 +92,8 @@ class Online:
         self._held_back = HeldBack(run.held_back, dict.fromkeys(manifest_of(run.draft)))
         self._cadence = Cadence(run.rhythm)
         self._refused = 0
-        self._id = run_id((), file_id(run.draft), run.regimen)
+        self._regimen = replace(run.regimen, decay_steps=run.steps, again=True)
+        self._id = run_id((), file_id(run.draft), self._regimen)
         self._target = None if run.target is None else _load(run.target)
         try:
             self._go_on(Standing.load(self.outbox.standing, self._id))
@@ -277,7 +278,7 @@ class Online:
     def _student_of(self, draft: Path) -> Distiller:
         student = load_student(draft)
         self._context_tokens = student.config.max_position_embeddings
-        return Distiller(student, self._run.regimen, Accelerator(), self._run.output)
+        return Distiller(student, self._regimen, Accelerator(), self._run.output)
 
 
 def _load(target: str) -> Target:

@@ -27,6 +27,7 @@ class Regimen:
     learning_rate: float = 1e-3
     warmup_steps: int = 20
     decay_steps: int | None = None  # cosine down to a tenth by then; None: constant
+    again: bool = False  # and then from the top, again and again: every update of a run ends calmly
     weight_decay: float = 0.0
     micro_tokens: int = 8192  # in one forward, with padding; halved when memory runs out
     bfloat16: bool = False  # products in bfloat16; weights and sums stay float32
@@ -37,5 +38,7 @@ class Regimen:
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         if self.decay_steps is None:
             return self.learning_rate * warm
+        if self.again:
+            step %= self.decay_steps
         done = min(1.0, step / self.decay_steps)
         return self.learning_rate * warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
