@@ -200,8 +200,10 @@ class Generation:
             return False
         try:
             self._expand(self._draft, job)
-        except (ContextFull, DraftError):
-            # A draft can only cost speed: without it the cloud writes the rest.
+        except DraftError as error:
+            # A draft can only cost speed: without it the cloud writes the rest, if there is one.
+            if self._talk is None and not isinstance(error, ContextFull):
+                raise
             self._loop.stop_drafting()
         if self._talk is not None:
             self._send(self._talk)

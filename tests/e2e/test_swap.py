@@ -9,7 +9,7 @@ import torch
 from outrider_cloud.records.shards import Store
 from outrider_edge.config import SHIPPED_DRAFT
 from outrider_edge.device import Device, DeviceSettings
-from outrider_edge.errors import BadModelFile, Cancelled, ModelMismatch
+from outrider_edge.errors import BadModelFile, Cancelled, DraftError, ModelMismatch
 from outrider_edge.options import Mode, Options
 from outrider_training.adapter import write_adapter
 from outrider_training.lora import add_lora
@@ -207,3 +207,20 @@ def test_what_cannot_draft_changes_nothing(cloud: str, tmp_path: Path) -> None:
         assert [text for text, _ in answers(device)] == [text for text, _ in before]
     with pytest.raises(Cancelled):
         device.swap_draft(SHIPPED_DRAFT)
+
+
+def test_alone_a_draft_that_fails_says_so(cloud: str, tmp_path: Path) -> None:
+    """With a cloud it costs speed; without one there is no answer, which is no empty answer."""
+    adapted = add_lora(load_student(SHIPPED_DRAFT), 2)
+    with torch.no_grad():
+        for name, weights in adapted.named_parameters():
+            if "lora_" in name:
+                weights.fill_(float("nan"))
+    write_adapter(adapted, SHIPPED_DRAFT, tmp_path / "nan.gguf")
+    with device_for(cloud) as device:
+        expected = [text for text, _ in answers(device)]
+        device.adapt_draft(tmp_path / "nan.gguf")
+        assert [text for text, _ in answers(device)] == expected
+        local = Options(mode=Mode.LOCAL, max_tokens=20)
+        with device.session(local) as session, pytest.raises(DraftError):
+            session.complete(PROMPTS[0]).result()
