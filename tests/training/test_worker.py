@@ -184,7 +184,7 @@ def test_what_is_missing_is_said(
     assert isinstance(result.exception, error)
 
 
-def online(records: Path, output: Path, draft: Path, **rules: Any) -> Online:
+def online(records: Path, output: Path, draft: Path, steps: int = 4, **rules: Any) -> Online:
     rhythm = Rhythm(every=30)
     return Online(
         OnlineRun(
@@ -195,7 +195,7 @@ def online(records: Path, output: Path, draft: Path, **rules: Any) -> Online:
             regimen=Regimen(learning_rate=3e-3),
             rules=BufferRules(**rules),
             terms=Terms(fewest=4, margin=0.2),
-            steps=4,
+            steps=steps,
             held_back=8,
         )
     )
@@ -425,10 +425,10 @@ def test_a_draft_that_is_not_what_was_put_forward_is_not_gone_on_from(
     draft = Path(next(a["file"] for a in attempts if a["file"] is not None))
     draft.write_bytes(draft.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelUnreadableError, match="not the draft that was put forward"):
-        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft, steps=12)
     (tmp_path / "drafts" / "current.json").write_text("{")
     with pytest.raises(ModelUnreadableError, match="names no draft"):
-        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft)
+        online(tmp_path / "shards", tmp_path / "drafts", shipped.draft, steps=12)
 
 
 def test_a_broken_checkpoint_is_said(
