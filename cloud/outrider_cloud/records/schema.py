@@ -111,7 +111,7 @@ def _check(record: Record) -> None:
     """Raises ValueError for numbers that nobody wrote."""
     tops = record.tops
     ids = (record.prompt, record.tokens, record.choices, tops.tokens.ravel())
-    if any(len(each) and min(each) < 0 for each in ids):
+    if any(np.min(each, initial=0) < 0 for each in ids):
         raise ValueError("a token id is negative")
     if np.isnan(tops.logprobs).any() or (tops.logprobs > _ROUNDING).any():
         raise ValueError("a log-probability is none")
