@@ -470,7 +470,7 @@ def test_what_a_domain_may_lose_it_may_lose_once(
     for weights in ruined.model.layers.parameters():
         weights.data.zero_()
     cast(ruined, shipped.draft, run.outbox.candidate)
-    run.outbox.put_forward(0, 0.0, ())
+    run.current = run.outbox.put_forward(0, 0.0, ())
     shutil.copyfile(good, run.outbox.candidate)
     assert run._judged(run.outbox.candidate).passed
     shutil.copyfile(shipped.draft, run.outbox.candidate)

@@ -32,7 +32,7 @@ from outrider_training.mould import cast
 from outrider_training.outbox import Outbox
 from outrider_training.prompts import prompt_digest
 from outrider_training.regimen import Regimen
-from outrider_training.replay import Candidate
+from outrider_training.replay import Candidate, Replayer
 from outrider_training.replay_buffer import BufferRules, ReplayBuffer
 from outrider_training.sampling import Mixture, Sampler
 from outrider_training.standing import Standing
@@ -86,6 +86,7 @@ class Online:
     def __init__(self, run: OnlineRun) -> None:
         self._run = run
         self.answers = self.attempts = 0
+        self.current = run.draft  # the best file so far
         self.outbox = Outbox(run.output)
         self.buffer = ReplayBuffer(run.rules, Random(run.seed))  # noqa: S311 - no secret
         self.follower = Follower(Store(run.records), draft_fingerprint(run.draft), run.tenant)
@@ -94,8 +95,8 @@ class Online:
         self._refused = 0
         self._regimen = replace(run.regimen, decay_steps=run.steps, again=True)
         self._id = run_id((), file_id(run.draft), self._regimen)
-        self._target = None if run.target is None else _load(run.target)
         try:
+            self._target = None if run.target is None else _load(run.target)
             self._go_on(Standing.load(self.outbox.standing, self._id))
         except BaseException:
             self.close()
@@ -104,11 +105,6 @@ class Online:
     def close(self) -> None:
         """Let another process have the folder."""
         self.outbox.close()
-
-    @property
-    def current(self) -> Path:
-        """The best file so far."""
-        return self.outbox.current() or self._run.draft
 
     def turn(
         self,
@@ -172,12 +168,13 @@ class Online:
         for _ in range(self._run.steps):
             loss = self._distiller.update(self._drawn(due)).loss
         self.buffer.let_go()
-        self._stand()
+        self._save_standing()
+        self._distiller.save(self.outbox.checkpoint, self._id)
         candidate = self.outbox.candidate
         cast(self._distiller.student, self._run.draft, candidate)
         verdict = self._judged(candidate)
         file = self._decide(verdict)
-        self._stand_with()
+        self._save_standing()
         told(Attempt(self.attempts, due.reason, self.answers, loss, verdict, file))
 
     def _judged(self, candidate: Path) -> Verdict:
@@ -186,10 +183,16 @@ class Online:
         """
         answers, terms = self._held_back.answers(), self._run.terms
         fresh, first = Candidate(candidate), self._run.draft
-        verdict = judge(*replay_both(fresh, Candidate(self.current), answers), terms)
+        pairs, times = replay_both(fresh, Candidate(self.current), answers)
+        verdict = judge(pairs, times, terms)
         if self.current == first or not verdict.passed:
             return verdict
-        since = judge(*replay_both(fresh, Candidate(first), answers), terms)
+        with Replayer(first) as replayer:
+            texts = [(record.prompt, record.tokens, record.sampling) for record in answers]
+            began = [replayer.replay(*text).agreed for text in texts]
+        since = judge(
+            [replace(p, old=old) for p, old in zip(pairs, began, strict=True)], times, terms
+        )
         lost = [f"since the first draft {line}" for line in falls(since.domains, terms)]
         return replace(verdict, objections=(*verdict.objections, *lost))
 
@@ -206,7 +209,8 @@ class Online:
         if verdict.passed:
             self._refused = 0
             acceptance, learnt = verdict.overall.new.acceptance, self._held_back.learnt
-            return self.outbox.put_forward(self.answers, acceptance, learnt)
+            self.current = self.outbox.put_forward(self.answers, acceptance, learnt)
+            return self.current
         self.outbox.candidate.unlink()
         self._refused += 1
         if self._refused >= _PATIENCE:
@@ -217,11 +221,7 @@ class Online:
 
     # ---- from one process to the next
 
-    def _stand(self) -> None:
-        self._stand_with()
-        self._distiller.save(self.outbox.checkpoint, self._id)
-
-    def _stand_with(self) -> None:
+    def _save_standing(self) -> None:
         buffer, held_back = self._texts()
         Standing(
             run=self._id,
@@ -261,10 +261,9 @@ class Online:
         return record.tokens[: max(0, self._context_tokens - len(record.prompt))]
 
     def _go_on(self, standing: Standing | None) -> None:
-        current = self.outbox.current()
+        self.current = self.outbox.current() or self._run.draft
         self._distiller = self._student_of(self.current)
-        if current is not None:
-            self._held_back.learnt |= dict.fromkeys(manifest_of(current))
+        self._held_back.learnt |= dict.fromkeys(manifest_of(self.current))
         if standing is None:
             return
         self.answers, self.attempts = standing.answers, standing.updates
