@@ -12,10 +12,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from bench.answers import acceptance, task_answers
-from bench.report import Report
+from bench.report import Report, spread
 from bench.teaching import plan_of, taught
 from outrider_cloud.records.record import Record
 from outrider_cloud.shipped import DEMO, resolve
@@ -118,8 +118,7 @@ def main() -> None:
                 for seed in range(arguments.seeds)
             ]
             values, seconds = zip(*runs, strict=True)
-            spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-            row += [f"{mean(values):.3f}{spread}", f"{mean(seconds):.0f}"]
+            row += [spread(values), f"{mean(seconds):.0f}"]
         rows.append(row)
         print(" | ".join(row), file=sys.stderr, flush=True)
     report.table(["", *heads], rows)

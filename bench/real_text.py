@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import mean, stdev
+from statistics import mean
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from bench.answers import acceptance, answers
-from bench.report import Report
+from bench.report import Report, spread
 from bench.teaching import plan_of, taught
 from outrider_cloud.records.record import Record
 from outrider_edge.questions import Question
@@ -170,7 +170,7 @@ def before_and_after(
         student, plan = load_student(first), plan_of(arguments.steps, BATCH, seed)
         seconds.append(taught(student, everything, plan, _regimen(plan, 1e-3)))
         gains.append(judged(student, mould, texts.held_out))
-    after = [_spread(values) for values in zip(*gains, strict=True)]
+    after = [spread(values) for values in zip(*gains, strict=True)]
     rows = [
         [f"{name}, before", *(f"{value:.3f}" for value in before), ""],
         [f"{name}, after", *after, f"{mean(seconds):.0f}"],
@@ -182,10 +182,6 @@ def before_and_after(
 
 def _regimen(plan: Plan, rate: float) -> Regimen:
     return Regimen(learning_rate=rate, decay_steps=plan.steps, seed=plan.seed)
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean, stdev
 
 _LIBRARIES = ("torch", "transformers", "llama-cpp-python", "grpcio")
 
@@ -37,6 +38,11 @@ class Report:
             sys.stdout.write(text)
         else:
             path.write_text(text, encoding="utf-8")
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def _shown(argument: str) -> str:

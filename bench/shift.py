@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from bench.answers import acceptance, agreed, task_answers
 from bench.learners import Learner, Reference, Static, Worker, as_answered
-from bench.report import Report
+from bench.report import Report, spread
 from bench.teaching import plan_of, taught
 from outrider_cloud.records.record import Record
 from outrider_edge.config import SHIPPED_DRAFT
@@ -138,10 +138,6 @@ def _share(answers: Sequence[Sequence[bool]]) -> float:
     return sum(flags) / len(flags)
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="A stream that changes its domain.")
     parser.add_argument("--domains", nargs="+", default=["python", "sql", "vietnamese", "japanese"])
@@ -166,7 +162,7 @@ def main() -> None:
         cells = []
         for domain in arguments.domains:
             first, last = zip(*(windows[domain] for windows in each.windows), strict=True)
-            cells.append(f"{mean(first):.3f} → {_spread(last)}")
+            cells.append(f"{mean(first):.3f} → {spread(last)}")
         rows.append([way, *cells])
     report.table(["", *arguments.domains], rows)
     report.heading("Afterwards")
@@ -174,7 +170,7 @@ def main() -> None:
     rows = [
         [
             way,
-            *(_spread([held[domain] for held in each.held_out]) for domain in DOMAINS),
+            *(spread([held[domain] for held in each.held_out]) for domain in DOMAINS),
             f"{mean(each.steps):.0f}",
             f"{mean(each.training_s):.0f}",
         ]
