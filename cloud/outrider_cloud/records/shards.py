@@ -1,14 +1,17 @@
 """Shards: Parquet files of records, a folder for each tenant, on any file system fsspec knows.
 
 A shard is written under another name and renamed when it is whole: whatever happens, a file with a
-shard's name is one. A tenant's records are in no other folder than the tenant's, so deleting them
-removes their bytes. It knows neither models nor where records come from.
+shard's name is one. The name holds a digest of the bytes, looked at before they are read. A
+tenant's records are in no other folder than the tenant's, so deleting them removes their bytes. It
+knows neither models nor where records come from.
 """
 
 import io
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -22,6 +25,7 @@ from outrider_cloud.records.schema import ForeignSchemaError, check_schema, from
 _SUFFIX: Final = ".parquet"
 _PARTIAL: Final = ".partial"
 _TENANT: Final = "tenant="
+_NAMED: Final = re.compile(r"-([0-9a-f]{32})\.parquet$")  # digest of the bytes
 _BATCH_RECORDS: Final = 256  # in memory at once while reading
 
 
@@ -65,14 +69,16 @@ class Store:
     def write(self, tenant: str, records: Sequence[Record]) -> str:
         """One shard of one tenant's records; its path. Nothing is left of one that failed."""
         buffer = io.BytesIO()
-        pq.write_table(to_table(records), buffer, compression="zstd", write_page_checksum=True)
+        pq.write_table(to_table(records), buffer, compression="zstd")
+        data = buffer.getvalue()
         first_ms = int(1000 * min(record.time_s for record in records))
         folder = self._folder(tenant)
-        path = f"{folder}/{first_ms:014d}-{secrets.token_hex(8)}{_SUFFIX}"
+        name = f"{first_ms:014d}-{secrets.token_hex(8)}-{_digest(data)}{_SUFFIX}"
+        path = f"{folder}/{name}"
         partial = path + _PARTIAL
         try:
             self._files.makedirs(folder, exist_ok=True)
-            self._files.pipe_file(partial, buffer.getvalue())
+            self._files.pipe_file(partial, data)
             self._files.mv(partial, path)
         except OSError as error:
             self._remove_quietly(partial)
@@ -107,8 +113,8 @@ class Store:
         )
 
     def read(self, path: str) -> Iterator[Record]:
-        """Its records, a part at a time. Raises ShardError, perhaps after some of them."""
-        with self._open(path) as file:
+        """Its records, all of the file's bytes being what was written. Raises ShardError."""
+        with self._open(path, whole=True) as file:
             try:
                 for batch in file.iter_batches(_BATCH_RECORDS):
                     yield from from_batch(batch)
@@ -130,9 +136,16 @@ class Store:
     def _folder(self, tenant: str) -> str:
         return f"{self._root}/{_TENANT}{quote(tenant, safe='')}"
 
-    def _open(self, path: str) -> pq.ParquetFile:
+    def _open(self, path: str, *, whole: bool = False) -> pq.ParquetFile:
         try:
-            file = pq.ParquetFile(self._files.open(path, "rb"), page_checksum_verification=True)
+            if whole:
+                data = self._files.cat_file(path)
+                if (named := _NAMED.search(path)) is not None and named[1] != _digest(data):
+                    raise ShardError(path, "is damaged")
+                source: Any = io.BytesIO(data)
+            else:
+                source = self._files.open(path, "rb")
+            file = pq.ParquetFile(source)
             check_schema(file.schema_arrow)
         except _UNREADABLE as error:
             raise ShardError(path, _problem(error)) from error
@@ -148,6 +161,11 @@ class Store:
 # Arrow reports some damage as a text that is not UTF-8, which is a ValueError, or runs out of
 # memory for a length that nobody wrote.
 _UNREADABLE: Final = (ForeignSchemaError, pa.ArrowException, OSError, ValueError, MemoryError)
+
+
+def _digest(data: bytes) -> str:
+    """Of a whole file: Parquet's own checksums leave out its footer."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def _name(path: str) -> str:
