@@ -2,9 +2,9 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
-PROTO := outrider_protos/v1/outrider.proto
+PROTO := outrider_protos/v1/outrider.proto outrider_protos/v1/drafts.proto
 
-.PHONY: help install demo demo-learning demo-models test bench fmt lint types proto check clean
+.PHONY: help install demo demo-learning demo-release demo-models test test-long bench fmt lint types proto check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -29,12 +29,18 @@ demo-learning: install  ## watch a draft learn while it is used (about five minu
 	mkdir -p build
 	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/outrider-train demo --plot build/demo-learning.png
 
+demo-release: install  ## watch a release come to stay, and a sabotaged one go (about five minutes)
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/outrider-train demo-release
+
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models
 
 # One thread each: float sums differ by a rounding with the number of threads.
 test: install  ## run the tests (T=path runs some)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(T)
+
+test-long: install  ## run the tests that take minutes each
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m long $(T)
 
 bench: install  ## the quick set of measurements; see bench/README.md for the long ones
 	$(PY) -m bench.speed --quick
