@@ -12,14 +12,19 @@
     │   └── Cancelled         the caller ended it
     ├── PeerError             the cloud must act
     │   ├── ProtocolError     it said something that cannot be true
-    │   └── CloudRefused      it will not do what was asked, and says why
+    │   ├── CloudRefused      it will not do what was asked, and says why
+    │   ├── BadRelease        a draft release that is damaged, or not what was signed
+    │   └── NotOffered        a release channel has no such file, or does not give it
     ├── NetworkError          the network must come back, or be allowed
     │   ├── CloudUnavailable  no cloud answered within the deadline
+    │   ├── ChannelUnavailable  no release channel answered, or far too slowly
     │   └── LocalOnly         a connection was asked for while none is allowed
     └── ResourceError         this machine lacks something
         ├── Busy              as much runs already as is allowed at once
         ├── Crashed           a fault of this program ended the answer
         ├── LibraryError      llama.cpp is missing or does not start
+        ├── StoreFailed       the folder of installed drafts cannot be used
+        ├── ClockWrong        this machine's clock cannot be right, so no signature can be dated
         └── DraftError        a decode of the draft failed; the answer goes on without it
             └── ContextFull   the text no longer fits the draft's context
 
@@ -85,6 +90,14 @@ class CloudRefused(PeerError):
     """The cloud will not do what was asked; its public text says why."""
 
 
+class BadRelease(PeerError):
+    """A draft release that is damaged, does not fit, or is not what was signed."""
+
+
+class NotOffered(PeerError):
+    """A release channel has no such file, or withholds it."""
+
+
 class NetworkError(EdgeError):
     """The network must come back, or be allowed."""
 
@@ -95,6 +108,10 @@ class CloudUnavailable(NetworkError):
     def __init__(self, text: str, retry_after_s: float | None = None) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+
+
+class ChannelUnavailable(NetworkError):
+    """No release channel answered, the line to it broke, or it is far too slow."""
 
 
 class LocalOnly(NetworkError):
@@ -115,6 +132,14 @@ class Crashed(ResourceError):
 
 class LibraryError(ResourceError):
     """llama.cpp is missing or does not start."""
+
+
+class StoreFailed(ResourceError):
+    """The folder of installed drafts cannot be read or written, or is full."""
+
+
+class ClockWrong(ResourceError):
+    """This machine's clock cannot be right."""
 
 
 class DraftError(ResourceError):

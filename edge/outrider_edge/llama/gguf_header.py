@@ -8,7 +8,7 @@ import mmap
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, file_digest
+from hashlib import blake2b, file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +49,7 @@ class GgufHeader:
     name: str  # of the file, without its folder
     values: Mapping[str, Value]
     tensors: Mapping[str, int]  # ggml's number of each one's type
+    weights_offset: int  # bytes before the weights
 
     @property
     def architecture(self) -> str:
@@ -113,7 +114,22 @@ def file_id(path: Path) -> str:
         raise BadModelFile(path.name, f"cannot be read: {error.strerror}") from error
 
 
-def _read(data: mmap.mmap) -> tuple[Mapping[str, Value], Mapping[str, int]]:
+def mould_id(path: Path) -> str:
+    """SHA-256 of everything but the weights: files of one mould have one form and one length.
+
+    Raises BadModelFile.
+    """
+    offset = read_header(path).weights_offset
+    try:
+        with path.open("rb") as file:
+            digest = sha256(path.stat().st_size.to_bytes(8, "little"))
+            digest.update(file.read(offset))
+    except OSError as error:
+        raise BadModelFile(path.name, f"cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _read(data: mmap.mmap) -> tuple[Mapping[str, Value], Mapping[str, int], int]:
     if data[:4] != _MAGIC:
         raise _Malformed("is not a GGUF file")
     cursor = _Cursor(data)
@@ -136,7 +152,7 @@ def _read(data: mmap.mmap) -> tuple[Mapping[str, Value], Mapping[str, int]]:
     start = -(-cursor.offset // alignment) * alignment
     if start + needed > len(data):
         raise _Malformed(f"is cut short: {start + needed - len(data)} bytes are missing")
-    return values, tensors
+    return values, tensors, start
 
 
 class _Cursor:

@@ -1,0 +1,1 @@
+"""Draft releases on a device: how they come, where they lie, which one drafts."""

@@ -1,0 +1,223 @@
+"""The installed drafts of a device: files by their own digest, and the pointer to the one in use.
+
+Everything is written beside its place, flushed to the disk and then renamed, so that a device that
+dies at any moment finds an old or a new state, never half of one. One process at a time changes it;
+any may read. It knows neither where drafts come from nor whether they are any good.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from hashlib import file_digest
+from pathlib import Path
+from typing import Final
+
+import psutil
+from pydantic import TypeAdapter, ValidationError
+
+from outrider_edge.errors import BadRelease, Busy, StoreFailed
+from outrider_edge.releases.pointer import Pointer, files_of
+
+_POINTER: Final = "pointer.json"
+_DEVICE_BYTES: Final = 16
+MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
+_MAX_POINTER_BYTES: Final = 1 << 20
+_POINTER_JSON: Final = TypeAdapter(Pointer)
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal. Raises OSError."""
+    with file.open("rb") as data:
+        return file_digest(data, "sha256").hexdigest()
+
+
+def free_bytes(folder: Path) -> int:
+    """Of the file system. Raises OSError."""
+    return shutil.disk_usage(folder).free
+
+
+class DraftStore:
+    """A folder, made when something is first written. `factory` lies elsewhere and stays there.
+
+    Raises StoreFailed where the folder cannot be used.
+    """
+
+    def __init__(
+        self, folder: Path, factory: Path, room: Callable[[Path], int] = free_bytes
+    ) -> None:
+        self._folder, self._files = folder, folder / "files"
+        self.metadata = folder / "metadata"  # of the channel, as last seen
+        self.trial_record = folder / "trial.json"
+        self.word = folder / "word.json"  # for the cloud, which was not there yet
+        self._starts = folder / "starts"
+        self._room = room
+        self._factory, self._factory_name = factory, digest_of(factory)
+
+    def path(self, file: str) -> Path:
+        """Where a file lies, or would lie."""
+        if file == self._factory_name:
+            return self._factory
+        return self._files / f"{file}.gguf"
+
+    def paths(self, name: str) -> tuple[Path, Path | None]:
+        """A draft's file, and its adapter if it has one."""
+        file, *adapter = files_of(name)
+        return self.path(file), self.path(adapter[0]) if adapter else None
+
+    def incoming(self, file: str) -> Path:
+        """Where a file lies while it comes."""
+        return self._folder / "incoming" / file
+
+    def stamp(self) -> int:
+        """Changes when the pointer does."""
+        try:
+            found = (self._folder / _POINTER).stat()
+        except OSError:
+            return 0
+        return hash((found.st_ino, found.st_mtime_ns))
+
+    def pointer(self) -> Pointer:
+        """Of the drafts that are there: what names a missing file falls back to an older one.
+
+        A pointer that cannot be read counts as none: the device then drafts as it did when new.
+        """
+        fresh = Pointer(factory=self._factory_name, active=self._factory_name)
+        try:
+            with (self._folder / _POINTER).open("rb") as file:
+                found = _POINTER_JSON.validate_json(file.read(_MAX_POINTER_BYTES))
+        except (OSError, ValidationError):
+            return fresh
+        return self._of_what_is_there(found)
+
+    def write(self, pointer: Pointer) -> None:
+        """Make it the one that counts, and remove the files that it does not keep."""
+        with self.failing():
+            self._files.mkdir(parents=True, exist_ok=True)
+            partial = self._folder / f"{_POINTER}.partial"
+            with partial.open("wb") as file:
+                file.write(_POINTER_JSON.dump_json(pointer))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self._folder / _POINTER)
+            _sync_folder(self._folder)
+            kept = pointer.kept_files
+            for file_ in self._files.glob("*.gguf"):
+                if file_.stem not in kept:
+                    file_.unlink()
+            # What was on its way has come, or is not wanted; who began with another draft, too.
+            for left in (*self.incoming("").glob("*"), *self._starts.glob("*")):
+                left.unlink(missing_ok=True)
+
+    def device(self) -> bytes:
+        """A number of this device for this line alone: random, so that it says nothing else."""
+        path = self._folder / "device"
+        with self.failing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError), path.open("xb") as file:
+                file.write(secrets.token_bytes(_DEVICE_BYTES))
+            found = path.read_bytes()
+        if len(found) == _DEVICE_BYTES:
+            return found
+        path.unlink()  # it died while writing it
+        return self.device()
+
+    def starting(self) -> None:
+        """This process begins to use the draft on trial."""
+        with self.failing():
+            self._starts.mkdir(parents=True, exist_ok=True)
+            (self._starts / str(os.getpid())).touch()
+
+    def survived(self) -> None:
+        """The draft on trial had its part in an answer, or was closed as it should be."""
+        with self.failing():
+            (self._starts / str(os.getpid())).unlink(missing_ok=True)
+
+    @property
+    def ends_processes(self) -> bool:
+        """Whether so many processes have ended with the draft on trial that it must be why."""
+        pids = [path.name for path in self._starts.glob("*") if path.name.isdecimal()]
+        return sum(not psutil.pid_exists(int(pid)) for pid in pids) >= MOST_STARTS
+
+    def add(self, file: Path, name: str) -> Path:
+        """Take a file of this file system in, under its digest. Raises BadRelease if it is not
+        what its name says; the file then stays where it is.
+        """
+        with self.failing():
+            if digest_of(file) != name:
+                raise BadRelease(f"{file.name} is not the file that was promised")
+            self._files.mkdir(parents=True, exist_ok=True)
+            with file.open("rb+") as data:
+                os.fsync(data.fileno())
+            os.replace(file, self.path(name))
+            _sync_folder(self._files)
+            return self.path(name)
+
+    def damaged(self) -> list[str]:
+        """Of the files that are kept, those whose bytes are not what their names say."""
+        with self.failing():
+            return [n for n in sorted(self.pointer().kept_files) if digest_of(self.path(n)) != n]
+
+    def remove(self, file: str) -> None:
+        """A damaged one, so that it is fetched again; the factory's is not ours to remove."""
+        if file != self._factory_name:
+            with self.failing():
+                self.path(file).unlink(missing_ok=True)
+
+    def check_room(self, size_bytes: int) -> None:
+        """Raises StoreFailed if so much more does not fit."""
+        with self.failing():
+            self._files.mkdir(parents=True, exist_ok=True)
+            self.incoming("").mkdir(exist_ok=True)
+            free = self._room(self._files)
+        if free < size_bytes:
+            raise StoreFailed(f"the disk has {free:,} bytes left, {size_bytes:,} are needed")
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """The right to change it. Raises Busy while another process has it."""
+        with self.failing():
+            self._files.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / "lock").open("ab")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Busy("another process is changing the drafts of this device") from error
+            yield
+
+    def _of_what_is_there(self, found: Pointer) -> Pointer:
+        def there(name: str | None) -> str | None:
+            if name is None or not all(self.path(file).is_file() for file in files_of(name)):
+                return None
+            return name
+
+        factory = self._factory_name  # the program may have come with a newer one
+        active = there(found.active) or there(found.previous) or factory
+        return replace(
+            found,
+            factory=factory,
+            active=active,
+            previous=there(found.previous) if active == found.active else None,
+            trial=there(found.trial),
+        )
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """What the folder does not let happen is StoreFailed."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreFailed(f"the drafts of this device: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a rename in it outlives a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

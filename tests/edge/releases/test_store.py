@@ -1,0 +1,150 @@
+"""The folder of drafts: files are whole, missing ones fallen back from, one process changes it."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from outrider_edge.errors import BadRelease, Busy, StoreFailed
+from outrider_edge.releases.store import DraftStore, digest_of
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Path:
+    path = tmp_path / "factory.gguf"
+    path.write_bytes(b"factory")
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, factory: Path) -> DraftStore:
+    return DraftStore(tmp_path / "drafts", factory)
+
+
+def added(store: DraftStore, folder: Path, content: bytes) -> str:
+    """A file of this content, taken in."""
+    (folder / "new").write_bytes(content)
+    name = sha256(content).hexdigest()
+    store.add(folder / "new", name)
+    return name
+
+
+def test_a_new_device_drafts_with_what_it_came_with(store: DraftStore, factory: Path) -> None:
+    """And nothing is written to find that out."""
+    pointer = store.pointer()
+    assert store.path(pointer.drafting) == factory
+    assert pointer.kept == {digest_of(factory)}
+    assert not list(factory.parent.glob("drafts"))
+
+
+def test_what_is_kept_stays_and_the_rest_goes(store: DraftStore, tmp_path: Path) -> None:
+    names = [added(store, tmp_path, content) for content in (b"a", b"b", b"c")]
+    pointer = store.pointer()
+    for name in names:
+        pointer = pointer.begin_trial(name).commit()
+    store.write(pointer)
+    assert store.pointer() == pointer
+    assert not store.path(names[0]).exists()
+    assert store.path(names[1]).read_bytes() == b"b"
+    assert store.path(names[2]).read_bytes() == b"c"
+    assert store.damaged() == []
+
+
+def test_a_file_is_what_its_name_says(store: DraftStore, tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(b"a")
+    with pytest.raises(BadRelease, match="not the file that was promised"):
+        store.add(tmp_path / "new", sha256(b"b").hexdigest())
+    assert (tmp_path / "new").read_bytes() == b"a"
+    name = added(store, tmp_path, b"a")
+    store.write(store.pointer().begin_trial(name).commit())
+    store.path(name).write_bytes(b"A")
+    assert store.damaged() == [name]
+
+
+def test_missing_files_are_fallen_back_from(
+    store: DraftStore, tmp_path: Path, factory: Path
+) -> None:
+    first, second, third = (added(store, tmp_path, content) for content in (b"a", b"b", b"c"))
+    pointer = store.pointer().begin_trial(first).commit().begin_trial(second).commit()
+    store.write(pointer.begin_trial(third))
+    store.path(third).unlink()
+    assert store.pointer() == pointer
+    store.path(second).unlink()
+    assert (store.pointer().active, store.pointer().previous) == (first, None)
+    store.path(first).unlink()
+    assert store.path(store.pointer().active) == factory
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"factory": 1}', b"\xff", b"{}"])
+def test_a_broken_pointer_counts_as_none(
+    content: bytes, store: DraftStore, tmp_path: Path, factory: Path
+) -> None:
+    name = added(store, tmp_path, b"a")
+    store.write(store.pointer().begin_trial(name).commit())
+    (tmp_path / "drafts" / "pointer.json").write_bytes(content)
+    assert store.path(store.pointer().active) == factory
+
+
+def test_a_program_that_came_with_a_newer_draft_goes_on(
+    store: DraftStore, tmp_path: Path, factory: Path
+) -> None:
+    """Whoever drafted with the old factory's now drafts with the new one's."""
+    name = added(store, tmp_path, b"a")
+    store.write(store.pointer().begin_trial(name).revert())
+    factory.write_bytes(b"newer")
+    newer = DraftStore(tmp_path / "drafts", factory)
+    pointer = newer.pointer()
+    assert newer.path(pointer.active) == factory
+    assert pointer.factory == digest_of(factory)
+    assert pointer.refused == (name,)
+
+
+def test_one_process_at_a_time_changes_it(store: DraftStore, tmp_path: Path, factory: Path) -> None:
+    script = (
+        "import sys, pathlib; from outrider_edge.releases.store import DraftStore\n"
+        "store = DraftStore(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
+        "with store.changing():\n    print('mine', flush=True)\n    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "drafts"), str(factory)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        with pytest.raises(Busy, match="another process"), store.changing():
+            pass
+        other.kill()  # whoever dies gives the right back
+    with store.changing():
+        pass
+
+
+def test_places_that_cannot_be_used_are_said(factory: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = DraftStore(tmp_path / "file", factory)
+    assert store.path(store.pointer().active) == factory
+    with pytest.raises(StoreFailed):
+        store.write(store.pointer())
+    with pytest.raises(StoreFailed), store.changing():
+        pass
+    with pytest.raises(StoreFailed, match="are needed"):
+        DraftStore(tmp_path / "drafts", factory).check_room(1 << 60)
+
+
+def test_what_is_written_can_be_read_by_people(store: DraftStore, tmp_path: Path) -> None:
+    store.write(store.pointer().pin())
+    kept = json.loads((tmp_path / "drafts" / "pointer.json").read_text())
+    assert kept["pinned"] is True
+    assert sorted(kept) == [
+        "active",
+        "factory",
+        "numbers",
+        "pinned",
+        "previous",
+        "refused",
+        "trial",
+    ]
