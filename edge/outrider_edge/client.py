@@ -8,7 +8,7 @@ import asyncio
 import re
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from outrider_edge.errors import (
     CloudUnavailable,
     EdgeError,
     LocalOnly,
+    NotOffered,
     ProtocolError,
 )
 from outrider_edge.ledger import Meter
@@ -133,25 +134,19 @@ class CloudClient:
 
     def describe(self, timeout_s: float) -> pb.Description:
         """Ask the cloud what its target is. Raises CloudUnavailable or CloudRefused."""
-        return self._network.wait(
-            self._ask(_DESCRIBE, pb.DescribeRequest(), pb.Description, timeout_s)
-        )
+        return self.ask(_DESCRIBE, pb.DescribeRequest(), pb.Description, timeout_s)
 
     def load(self, timeout_s: float) -> pb.LoadReport:
         """Ask the cloud how busy it was lately. Raises CloudUnavailable or CloudRefused."""
-        return self._network.wait(
-            self._ask(_REPORT_LOAD, pb.LoadRequest(), pb.LoadReport, timeout_s)
-        )
+        return self.ask(_REPORT_LOAD, pb.LoadRequest(), pb.LoadReport, timeout_s)
 
     async def _ask(
         self, method: str, request: Message, kind: type[_Answer], timeout_s: float
     ) -> _Answer:
-        def read(data: bytes) -> _Answer:
-            self._meter.received(len(data))
-            return kind.FromString(data)
-
         call = self._channel.unary_unary(
-            method, request_serializer=self._count_out, response_deserializer=read
+            method,
+            request_serializer=self._count_out,
+            response_deserializer=lambda data: self._count_in(data, kind),
         )
         try:
             answer: _Answer = await call(
@@ -160,6 +155,36 @@ class CloudClient:
         except grpc.aio.AioRpcError as error:
             raise _converted(error, self._address.target) from error
         return answer
+
+    def ask(self, method: str, request: Message, kind: type[_Answer], timeout_s: float) -> _Answer:
+        """Any other unary call. Raises CloudUnavailable, CloudRefused, NotOffered."""
+        return self._network.wait(self._ask(method, request, kind, timeout_s))
+
+    def read(
+        self, method: str, request: Message, kind: type[_Answer], timeout_s: float | None
+    ) -> Iterator[_Answer]:
+        """What a call answers, message after message. Raises as `ask` does.
+
+        `timeout_s` is for the whole of it; None: for as long as the reader wants.
+        """
+        call = self._network.wait(self._begin(method, request, kind, timeout_s))
+        try:
+            while (answer := self._network.wait(call.read())) is not grpc.aio.EOF:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise _converted(error, self._address.target) from error
+        finally:
+            self._network.loop.call_soon_threadsafe(call.cancel)
+
+    async def _begin(
+        self, method: str, request: Message, kind: type[_Answer], timeout_s: float | None
+    ) -> Any:  # a call, whose type in the stubs is private
+        reading = self._channel.unary_stream(
+            method,
+            request_serializer=self._count_out,
+            response_deserializer=lambda data: self._count_in(data, kind),
+        )
+        return reading(request, timeout=timeout_s, metadata=_metadata(self._address))
 
     def dialer(self, meter: Meter) -> "GrpcDialer":
         """Lays lines whose bytes are counted by `meter`, a child of the client's own."""
@@ -172,6 +197,10 @@ class CloudClient:
         data = message.SerializeToString()
         self._meter.sent(len(data))
         return data
+
+    def _count_in(self, data: bytes, kind: type[_Answer]) -> _Answer:
+        self._meter.received(len(data))
+        return kind.FromString(data)
 
 
 class GrpcDialer:
@@ -296,6 +325,8 @@ def _converted(error: grpc.aio.AioRpcError, target: str) -> EdgeError:
         return CloudUnavailable(text, _retry_after_s(error.trailing_metadata()))
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return CloudRefused(f"the cloud at {target} does not accept the token")
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotOffered(f"the cloud at {target} has not what was asked for")
     return CloudRefused(f"the cloud at {target} refuses: {error.details() or code.name.lower()}")
 
 

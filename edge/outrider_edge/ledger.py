@@ -1,18 +1,28 @@
-"""The account of what left the machine: a meter for every byte, a SQLite file for every answer.
+"""The account of what left the machine: a meter for every byte, a SQLite file for every answer
+and every update.
 
-Counts and modes only: never a prompt, a token or an address. Bytes are those of the gRPC messages
-as serialised; what HTTP/2, TLS and TCP add around them is not visible from here.
+Counts and modes only: never a prompt, a token or an address. Bytes are those of gRPC messages as
+serialised and of HTTP messages as written; what HTTP/2, TLS and TCP add is not visible from here.
 """
 
 import logging
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
+_UPDATES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS updates (
+    finished_at_s REAL NOT NULL,
+    ended TEXT NOT NULL,
+    bytes_sent INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL
+)
+"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     finished_at_s REAL NOT NULL,
@@ -94,35 +104,39 @@ class Ledger:
         self.lost = 0
 
     def record(self, entry: Entry) -> None:
+        """An answer."""
+        values = (
+            time.time(),
+            entry.mode,
+            entry.ended,
+            entry.tokens_by_draft,
+            entry.tokens_by_target,
+            entry.tokens_unverified,
+            entry.target_passes,
+            entry.traffic.bytes_sent,
+            entry.traffic.bytes_received,
+        )
+        self._add(_SCHEMA, "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def record_update(self, ended: str, traffic: Traffic) -> None:
+        """A look at a release channel, or a model that was fetched; no bytes, no entry."""
+        if traffic.bytes_sent or traffic.bytes_received:
+            values = (time.time(), ended, traffic.bytes_sent, traffic.bytes_received)
+            self._add(_UPDATES_SCHEMA, "INSERT INTO updates VALUES (?, ?, ?, ?)", values)
+
+    def _add(self, schema: str, statement: str, values: tuple[object, ...]) -> None:
         if self._path is None:
             return
         with self._lock:
             try:
-                self._insert(self._path, entry)
+                self._insert(self._path, schema, statement, values)
             except (sqlite3.Error, OSError) as error:
                 self.lost += 1
                 if self.lost == 1:
                     _log.warning("ledger unwritable file=%s error=%s", self._path.name, error)
 
-    def _insert(self, path: Path, entry: Entry) -> None:
+    def _insert(self, path: Path, schema: str, statement: str, values: tuple[object, ...]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=5.0)
-        try:
-            with connection:
-                connection.execute(_SCHEMA)
-                connection.execute(
-                    "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        time.time(),
-                        entry.mode,
-                        entry.ended,
-                        entry.tokens_by_draft,
-                        entry.tokens_by_target,
-                        entry.tokens_unverified,
-                        entry.target_passes,
-                        entry.traffic.bytes_sent,
-                        entry.traffic.bytes_received,
-                    ),
-                )
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(path, timeout=5.0)) as connection, connection:
+            connection.execute(schema)
+            connection.execute(statement, values)

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from outrider_edge.account import UpdateTotal, totals
 from outrider_edge.ledger import Entry, Ledger, Meter, Traffic
 
 ENTRY = Entry(
@@ -43,3 +44,23 @@ def test_the_meter_adds_up() -> None:
     meter.sent(2)
     meter.received(9)
     assert meter.traffic - before == Traffic(7, 9)
+
+
+def test_updates_are_rows_of_their_own_and_no_bytes_make_none(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path)
+    ledger.record_update("up to date", Traffic(0, 0))
+    assert not path.exists()
+    ledger.record_update("committed", Traffic(100, 5000))
+    ledger.record_update("failed", Traffic(20, 0))
+    found = totals(path)
+    assert found.modes == ()
+    assert found.updates == UpdateTotal(looks=2, bytes_sent=120, bytes_received=5000)
+    ledger.record(ENTRY)
+    assert [mode.mode for mode in totals(path).modes] == ["exact"]
+    assert totals(path).updates == found.updates
+
+
+def test_a_ledger_from_before_there_were_updates(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.db").record(ENTRY)
+    assert totals(tmp_path / "ledger.db").updates.looks == 0
