@@ -1,0 +1,47 @@
+"""How a command of `outrider` ends: an object or a line that says what to do, and an exit code.
+
+Every expected error ends here. It knows errors, not commands.
+"""
+
+import errno
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import typer
+
+from outrider_edge.errors import BadSettings, EdgeError
+from outrider_edge.exits import ExitCode, advice, exit_code
+from outrider_edge.report import error_json
+from outrider_protos.errors import SettingsError
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """One object, one line."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+@contextmanager
+def ending(as_json: bool) -> Iterator[None]:
+    """Expected errors become one line (or one object) and an exit code."""
+    try:
+        yield
+    except EdgeError as error:
+        fail(error, as_json=as_json)
+    except SettingsError as error:
+        fail(BadSettings(str(error)), as_json=as_json)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # typer ends quietly when nobody reads on
+        print(f"outrider: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(ExitCode.RESOURCES) from error
+
+
+def fail(error: EdgeError, *, as_json: bool) -> None:
+    """Raises Exit, always."""
+    if as_json:
+        print_json({"error": error_json(error)})
+    hint = advice(error)
+    print(f"outrider: {error}" + (f"; {hint}" if hint else ""), file=sys.stderr)
+    raise typer.Exit(int(exit_code(error))) from error
