@@ -1,0 +1,58 @@
+"""Telling a channel what became of a release: what was not heard is said again, in any process.
+
+It knows words, not why they are said.
+"""
+
+from typing import Final, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from outrider_edge.errors import EdgeError, NetworkError, NotOffered
+from outrider_edge.releases.examination import Compared
+from outrider_edge.releases.report import Fate, Word
+from outrider_edge.releases.source import Source
+from outrider_edge.releases.store import DraftStore
+
+
+class Listener(Source, Protocol):
+    """A source that may also hear what becomes of releases."""
+
+    def report(self, word: Word) -> None:
+        """Tell it, where there is somebody to be told. Raises NetworkError, PeerError."""
+
+
+class Messenger:
+    """Of one line. Raises StoreFailed where a word cannot be kept."""
+
+    def __init__(self, store: DraftStore, channel: Listener, line: str) -> None:
+        self._store, self._channel, self._line = store, channel, line
+
+    def say(self, release: int, fate: Fate, pairs: tuple[Compared, ...]) -> None:
+        """Kept until it is heard; a later word takes its place."""
+        word = Word(
+            device=self._store.device().hex(),
+            line=self._line,
+            release=release,
+            fate=fate,
+            pairs=pairs,
+        )
+        with self._store.failing():
+            self._store.word.write_bytes(_JSON.dump_json(word))
+        self.deliver()
+
+    def deliver(self) -> None:
+        """What was not heard yet."""
+        try:
+            word = _JSON.validate_json(self._store.word.read_bytes())
+        except (OSError, ValidationError):
+            return
+        try:
+            self._channel.report(word)
+        except (NetworkError, NotOffered):
+            return  # another time
+        except EdgeError:
+            pass  # nobody wants to hear it
+        self._store.word.unlink(missing_ok=True)
+
+
+_JSON: Final = TypeAdapter(Word)

@@ -1,0 +1,92 @@
+"""Trying drafts where nothing can break: a process of its own, with a time limit.
+
+It asks and reads; what the findings mean is for others to say.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from outrider_edge.errors import DraftError
+from outrider_protos.words import Sampling
+
+_TIMEOUT_S: Final = 600.0
+_MODULE: Final = "outrider_edge.releases.probe_process"
+
+Files = tuple[Path, Path | None]  # a draft: its file, and the adapter over it
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What drafts are tried along."""
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    sampling: Sampling = Sampling()
+
+
+class Tried(BaseModel):
+    """One draft: its choices along each text, None where it broke down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choices: tuple[tuple[int, ...] | None, ...]
+    step_s: Annotated[FiniteFloat, Field(ge=0)]  # of the processor, for a token of the fastest text
+
+
+class Findings(BaseModel):
+    """What the process found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    drafts: tuple[Tried, ...] = ()
+    batches: tuple[int, ...] = ()
+    error: str | None = None
+
+
+def probe(
+    drafts: Sequence[Files],
+    texts: Sequence[Text],
+    batches: Sequence[tuple[int, ...]] = (),
+    threads: int = 1,
+) -> Findings:
+    """Every draft along every text, the first one over the batches besides.
+
+    Raises DraftError if the first draft cannot be loaded, ends the process, or takes for ever.
+    """
+    job = {
+        "drafts": [{"file": str(f), "adapter": a and str(a)} for f, a in drafts],
+        "texts": [asdict(text) for text in texts],
+        "batches": batches,
+        "threads": threads,
+    }
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", _MODULE],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DraftError(f"the draft was not done after {_TIMEOUT_S:g} s") from error
+    if ended.returncode != 0:
+        raise DraftError(f"the draft ended the process that tried it ({_how(ended.returncode)})")
+    try:
+        found = Findings.model_validate_json(ended.stdout)
+    except ValidationError as error:
+        raise DraftError("the process that tried the draft said nothing sensible") from error
+    if found.error is not None:
+        raise DraftError(found.error)
+    return found
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

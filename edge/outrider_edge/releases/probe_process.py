@@ -1,0 +1,83 @@
+"""The process in which a new draft is tried: what breaks here breaks nothing else.
+
+One JSON object on standard input says which drafts and which texts, one on standard output what
+they chose. It judges nothing.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from outrider_edge.audit import draft_choices
+from outrider_edge.draft import Detail, Leaf
+from outrider_edge.errors import DraftError, EdgeError
+from outrider_edge.llama.adapter import Adapter
+from outrider_edge.llama.context import ContextSettings
+from outrider_edge.llama.draft import LlamaDraft
+from outrider_edge.llama.model import Model
+from outrider_protos.words import Sampling
+
+_BATCH: Final = 8
+_NICENESS: Final = 10  # answers come first
+
+
+class _Tried:
+    """One draft, and what it chose so far."""
+
+    def __init__(self, file: str, adapter: str | None, threads: int) -> None:
+        model = Model(Path(file))
+        laid = None if adapter is None else Adapter(model, Path(adapter))
+        self._draft = LlamaDraft(model, ContextSettings(threads=threads), laid)
+        self._steps_s: list[float] = []
+        self._choices: list[list[int] | None] = []
+
+    def along(self, text: Mapping[str, Any]) -> None:
+        """Token after token; None where it breaks down."""
+        sampling = Sampling(**text["sampling"])
+        room = max(0, self._draft.context_tokens - len(text["prompt"]))
+        tokens = tuple(text["tokens"][:room])
+        began_s = time.process_time()
+        try:
+            choices = draft_choices(self._draft, text["prompt"], tokens, sampling)
+        except DraftError:
+            self._choices.append(None)
+            return
+        self._steps_s.append((time.process_time() - began_s) / max(1, len(tokens)))
+        self._choices.append(list(choices))
+
+    def batch(self, tokens: Sequence[int]) -> int:
+        """The choice after several tokens that are decoded at once."""
+        self._draft.begin(tokens[: _BATCH + 1], Sampling())
+        (expansion,) = self._draft.expand([Leaf(0, 0, tokens[: _BATCH + 1][-1])], Detail())
+        return expansion.candidates[0].token
+
+    def findings(self) -> dict[str, object]:
+        # Time of the processor, and the fastest: a busy machine makes any draft slow, none fast.
+        return {"choices": self._choices, "step_s": min(self._steps_s, default=0.0)}
+
+
+def tried(job: Mapping[str, Any]) -> dict[str, object]:
+    """All drafts take turns at every text, so that a busy moment slows all of them."""
+    drafts = [_Tried(one["file"], one["adapter"], job["threads"]) for one in job["drafts"]]
+    for text in job["texts"]:
+        for draft in drafts:
+            draft.along(text)
+    batches = [drafts[0].batch(tokens) for tokens in job["batches"]]
+    return {"drafts": [draft.findings() for draft in drafts], "batches": batches}
+
+
+def main() -> None:
+    os.nice(_NICENESS)
+    try:
+        said = tried(json.load(sys.stdin))
+    except EdgeError as error:
+        said = {"error": str(error)}
+    json.dump(said, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

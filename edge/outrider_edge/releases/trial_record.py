@@ -1,0 +1,72 @@
+"""How far a trial has come, on the disk: a device may die at any moment of it.
+
+It knows numbers; who wins is `trial`'s to say.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from outrider_edge.errors import StoreFailed
+from outrider_edge.releases.examination import Compared
+from outrider_edge.releases.trial import Outcome, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """Of one draft. `seen` is the number of the last recent answer that was looked at."""
+
+    name: str
+    release: int
+    seen: int
+    trial: Trial = Trial()
+    pairs: tuple[Compared, ...] = ()  # one a domain, summed
+    slow: int = 0  # looks at which it was too slow, and others
+    fast: int = 0
+
+    def looked(self, pairs: Sequence[Compared], *, slow: bool) -> "TrialRecord":
+        """After a look at some more answers."""
+        trial, summed = self.trial, {pair.domain: pair for pair in self.pairs}
+        for pair in pairs:
+            trial = trial.with_answer(pair.new / pair.positions, pair.old / pair.positions)
+            known = summed.get(pair.domain)
+            summed[pair.domain] = pair if known is None else known + pair
+        return replace(
+            self,
+            trial=trial,
+            pairs=tuple(summed.values()),
+            slow=self.slow + slow,
+            fast=self.fast + (not slow),
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """A draft that is accepted but slow at most looks has lost too."""
+        if self.trial.outcome is Outcome.COMMIT and self.slow > self.fast:
+            return Outcome.REVERT
+        return self.trial.outcome
+
+    def save(self, path: Path) -> None:
+        """Whole or not at all. Raises StoreFailed."""
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_bytes(_JSON.dump_json(self))
+            os.replace(partial, path)
+        except OSError as error:
+            raise StoreFailed(f"the trial of a draft: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: Path, name: str) -> "TrialRecord | None":
+        """None if there is none of that draft, or none that can be read."""
+        try:
+            record = _JSON.validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return record if record.name == name else None
+
+
+_JSON: Final = TypeAdapter(TrialRecord)

@@ -1,0 +1,232 @@
+"""One device on its way from one draft to the next: look, fetch, test, try, and keep or take back.
+
+`step` does what can be done now and returns; where the device dies, the next `step` goes on. At no
+moment is there less than one draft known to be good, and no draft that failed is tried again. It
+knows neither connections nor how often to step.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Final
+
+from outrider_edge.errors import DraftError, NetworkError, PeerError
+from outrider_edge.llama.gguf_header import read_header
+from outrider_edge.releases.catalogue import Catalogue, Offer
+from outrider_edge.releases.examination import (
+    compared,
+    golden_batches,
+    golden_texts,
+    lived,
+    replay_objection,
+    self_test_objection,
+    speed_objection,
+)
+from outrider_edge.releases.installer import Installer, Told, names_of
+from outrider_edge.releases.messenger import Listener, Messenger
+from outrider_edge.releases.pointer import Pointer
+from outrider_edge.releases.probe import Text, probe
+from outrider_edge.releases.recent import RecentAnswer, RecentAnswers
+from outrider_edge.releases.report import Fate
+from outrider_edge.releases.step import Phase, State, Step
+from outrider_edge.releases.store import DraftStore
+from outrider_edge.releases.trial import Outcome
+from outrider_edge.releases.trial_record import TrialRecord
+from outrider_protos.fingerprint import fingerprint
+from outrider_protos.release import Line
+
+_REPLAYED: Final = 12  # recent answers, before a trial
+_LOOKED_AT: Final = 16  # answers of a trial, in one step
+
+
+class Updater:
+    """One process at a time. Raises EdgeError; the draft in use then stays.
+
+    `line` names the releases to follow, `root` is what is trusted to begin with.
+    """
+
+    def __init__(
+        self,
+        store: DraftStore,
+        recent: RecentAnswers,
+        channel: Listener,
+        *,
+        line: str,
+        root: bytes,
+        threads: int = 1,
+    ) -> None:
+        self._store, self._recent, self._channel = store, recent, channel
+        self._line, self._root, self._threads = line, root, threads
+        self._messenger = Messenger(store, channel, line)
+
+    def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
+        """Do what there is to do. Raises Busy while another process does."""
+        with self._store.changing():
+            self._messenger.deliver()
+            pointer = self._store.pointer()
+            if pointer.trial is not None:
+                return self._go_on(pointer, pointer.trial, told)
+            if pointer.pinned:
+                return Step(State.PINNED, None, "pinned: nothing new is looked for")
+            return self._look(pointer, told, progress)
+
+    # ---- something new
+
+    def _look(self, pointer: Pointer, told: Callable[[Phase], None], progress: Told) -> Step:
+        told(Phase.LOOKING)
+        catalogue = Catalogue(self._channel, self._store.metadata, self._root)
+        line = catalogue.line(self._line)
+        if line is None:
+            return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
+        offer = self._wanted(catalogue, line, pointer)
+        if offer is None:
+            return Step(State.UP_TO_DATE, None, "up to date")
+        number = offer.release.number
+        if pointer.previous in names_of(offer):
+            self._store.write(pointer.go_back())
+            text = f"release {number} again: the one in use was withdrawn"
+            return Step(State.COMMITTED, number, text)
+        if (problem := self._unfit(offer, pointer)) is not None:
+            return Step(State.UNFIT, number, f"release {number} does not fit: {problem}")
+        told(Phase.FETCHING)
+        name = Installer(self._channel, self._store, progress).install(offer, pointer)
+        if (objection := self._objection(offer, name, pointer, told)) is not None:
+            return self._refuse(offer, pointer, objection)
+        told(Phase.BEGINNING)
+        return self._begin(offer, name, pointer)
+
+    def _wanted(self, catalogue: Catalogue, line: Line, pointer: Pointer) -> Offer | None:
+        """The first that this device may have and has not refused; None if that is in use."""
+        staged = line.staged(self._line, self._store.device())
+        for number, open_ in ((line.next, staged), (line.stable, True)):
+            if number is None:
+                continue
+            offer = catalogue.offer(self._line, number)
+            names = names_of(offer)
+            if pointer.active in names:
+                return None
+            if open_ and not names & set(pointer.refused):
+                return offer
+        return None
+
+    def _unfit(self, offer: Offer, pointer: Pointer) -> str | None:
+        """What may be otherwise another day: nothing is remembered of it."""
+        needs, runtime = offer.release.requirements, version("llama_cpp_python")
+        if _numbers(runtime) < _numbers(needs.runtime):
+            return f"it needs llama-cpp-python {needs.runtime}, this is {runtime}"
+        file, _ = self._store.paths(pointer.active)
+        if fingerprint(read_header(file).tokenizer()).hex() != needs.tokenizer:
+            return "it has another vocabulary than the draft in use"
+        return None
+
+    def _objection(
+        self, offer: Offer, name: str, pointer: Pointer, told: Callable[[Phase], None]
+    ) -> str | None:
+        """Of the self-test, then of a replay of this device's own answers."""
+        golden = offer.release.golden
+        drafts = [self._store.paths(name), self._store.paths(pointer.active)]
+        since = max(0, self._recent.newest() - _REPLAYED)
+        answers = self._recent.after(since, _REPLAYED)
+        told(Phase.TESTING)
+        try:
+            found = probe(drafts, golden_texts(golden), golden_batches(golden), self._threads)
+            if (objection := self_test_objection(golden, found)) is not None:
+                return objection
+            told(Phase.REPLAYING)
+            replayed = probe(drafts, [_text(answer) for answer in answers], (), self._threads)
+        except DraftError as error:
+            return str(error)
+        return replay_objection(compared(answers, replayed))
+
+    def _refuse(self, offer: Offer, pointer: Pointer, objection: str) -> Step:
+        for name in sorted(names_of(offer)):
+            pointer = pointer.refuse(name)
+        number = offer.release.number
+        self._messenger.say(number, Fate.REFUSED, ())
+        self._store.write(pointer)
+        return Step(State.REFUSED, number, f"release {number} is refused: {objection}", again=True)
+
+    def _begin(self, offer: Offer, name: str, pointer: Pointer) -> Step:
+        number = offer.release.number
+        if not self._recent.keeps:
+            self._messenger.say(number, Fate.COMMITTED, ())
+            self._store.write(pointer.begin_trial(name, number).commit())
+            return Step(State.COMMITTED, number, f"release {number} is kept, untried")
+        record = TrialRecord(name=name, release=number, seen=self._recent.newest())
+        record.save(self._store.trial_record)
+        self._messenger.say(number, Fate.ON_TRIAL, record.pairs)
+        self._store.write(pointer.begin_trial(name, number))
+        return Step(State.ON_TRIAL, number, f"release {number} is on trial from the next answer on")
+
+    # ---- a trial
+
+    def _go_on(self, pointer: Pointer, name: str, told: Callable[[Phase], None]) -> Step:
+        told(Phase.JUDGING)
+        record = TrialRecord.load(self._store.trial_record, name)
+        if record is None:
+            self._store.write(pointer.call_off())
+            return Step(State.REVERTED, None, "a trial nobody knows of was called off", again=True)
+        if self._withdrawn(record):
+            self._store.write(pointer.call_off())
+            text = f"release {record.release} was withdrawn or replaced during its trial"
+            return Step(State.REVERTED, record.release, text, again=True)
+        if self._store.ends_processes:
+            text = "it ended this program several times"
+            return self._end(pointer, record, Outcome.REVERT, text)
+        answers = self._recent.after(record.seen, _LOOKED_AT)
+        ours = [answer for answer in answers if answer.draft == name]
+        try:
+            record, text = self._looked(record, pointer, ours, answers)
+        except DraftError as error:
+            return self._end(pointer, record, Outcome.REVERT, str(error))
+        if record.outcome is not Outcome.GOES_ON:
+            told(Phase.ENDING)
+        return self._end(pointer, record, record.outcome, text)
+
+    def _looked(
+        self,
+        record: TrialRecord,
+        pointer: Pointer,
+        ours: list[RecentAnswer],
+        answers: list[RecentAnswer],
+    ) -> tuple[TrialRecord, str]:
+        if answers:
+            record = replace(record, seen=answers[-1].number)
+        if ours:
+            drafts = [self._store.paths(record.name), self._store.paths(pointer.active)]
+            found = probe(drafts, [_text(answer) for answer in ours], (), self._threads)
+            slow = speed_objection(found) is not None
+            record = record.looked(lived(ours, found), slow=slow)
+        record.save(self._store.trial_record)
+        trial = record.trial
+        mean = trial.total / trial.answers if trial.answers else 0.0
+        return record, f"{trial.answers} answers, acceptance {mean:+.3f}"
+
+    def _end(self, pointer: Pointer, record: TrialRecord, outcome: Outcome, text: str) -> Step:
+        number = record.release
+        if outcome is Outcome.COMMIT:
+            self._messenger.say(number, Fate.COMMITTED, record.pairs)
+            self._store.write(pointer.commit())
+            return Step(State.COMMITTED, number, f"release {number} is kept: {text}")
+        if outcome is Outcome.REVERT:
+            self._messenger.say(number, Fate.REVERTED, record.pairs)
+            self._store.write(pointer.revert())
+            return Step(State.REVERTED, number, f"release {number} is taken back: {text}", True)
+        more = bool(self._recent.after(record.seen, 1))
+        return Step(State.ON_TRIAL, number, f"release {number} is on trial: {text}", more)
+
+    def _withdrawn(self, record: TrialRecord) -> bool:
+        """Where the channel cannot be asked, the trial goes on."""
+        try:
+            line = Catalogue(self._channel, self._store.metadata, self._root).line(self._line)
+        except (NetworkError, PeerError):
+            return False
+        return line is None or record.release not in (line.next, line.stable)
+
+
+def _text(answer: RecentAnswer) -> Text:
+    return Text(answer.prompt, answer.tokens, answer.sampling)
+
+
+def _numbers(version_: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version_.split(".") if part.isdecimal())

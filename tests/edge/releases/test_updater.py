@@ -1,0 +1,339 @@
+"""From one draft to the next: what is good comes to stay, what is bad goes by itself."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from outrider_edge.config import SHIPPED_DRAFT
+from outrider_edge.errors import Busy, CloudUnavailable, NotOffered, StoreFailed
+from outrider_edge.releases.recent import RecentAnswers
+from outrider_edge.releases.report import Fate, Word
+from outrider_edge.releases.step import Phase, State
+from outrider_edge.releases.store import DraftStore
+from outrider_edge.releases.updater import Updater
+from outrider_protos.release import Golden, Line
+from tests.edge.releases.device import CountingChannel, TestDevice
+from tests.simulators.drafts import answers, golden, spoiled
+from tests.simulators.gguf_files import TinyModel, write_gguf
+from tests.simulators.signed_channel import Publication, SignedChannel, delta_of
+
+MANY = 40
+
+
+def name_of(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> SignedChannel:
+    return SignedChannel(tmp_path / "channel")
+
+
+@pytest.fixture
+def weak(tmp_path: Path) -> Path:
+    return spoiled(tmp_path / "weak.gguf", 0.4)
+
+
+@pytest.fixture
+def device(tmp_path: Path, signed: SignedChannel, weak: Path) -> TestDevice:
+    """It came with a weak draft."""
+    return TestDevice(tmp_path / "device", weak, signed)
+
+
+@pytest.fixture
+def happy(tmp_path: Path, signed: SignedChannel) -> TestDevice:
+    """It came with the best there is."""
+    return TestDevice(tmp_path / "device", SHIPPED_DRAFT, signed)
+
+
+def test_a_better_draft_comes_to_stay(device: TestDevice, signed: SignedChannel) -> None:
+    wish = Publication(number=1, file=SHIPPED_DRAFT, golden=(golden(SHIPPED_DRAFT),))
+    signed.publish(wish, Line(stable=1))
+    step = device.step()
+    assert (step.state, step.release) == (State.ON_TRIAL, 1)
+    assert device.pointer.drafting == name_of(SHIPPED_DRAFT)
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().state is State.ON_TRIAL  # nobody has asked anything yet
+    device.answer(MANY)
+    while (step := device.step()).again:
+        pass
+    assert step.state is State.COMMITTED
+    assert device.pointer.active == name_of(SHIPPED_DRAFT)
+    assert device.pointer.number(device.pointer.active) == 1
+    assert device.step().state is State.UP_TO_DATE
+    assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL, Fate.COMMITTED]
+    (odd, even) = sorted(device.channel.words[-1].pairs, key=lambda pair: pair.domain)[::-1]
+    assert odd.domain == "odd" and odd.new == odd.positions and odd.old < odd.positions
+    assert even.answers + odd.answers <= MANY
+
+
+def test_a_worse_draft_goes_and_never_comes_back(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    assert happy.step().state is State.ON_TRIAL
+    happy.answer(MANY)
+    step = happy.step()
+    while step.state is State.ON_TRIAL and step.again:
+        step = happy.step()
+    assert step.state is State.REVERTED
+    assert happy.pointer.drafting == name_of(SHIPPED_DRAFT)
+    assert not happy.store.path(name_of(weak)).exists()
+    fetched = happy.channel.fetched(".gguf")
+    assert happy.step().state is State.UP_TO_DATE
+    assert happy.channel.fetched(".gguf") == fetched
+    assert happy.channel.words[-1].fate is Fate.REVERTED
+
+
+def test_recent_answers_spare_a_hopeless_trial(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    happy.answer(MANY)
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    step = happy.step()
+    assert step.state is State.REFUSED
+    assert "recent answers" in step.text
+    assert happy.pointer.drafting == name_of(SHIPPED_DRAFT)
+    assert happy.step().state is State.UP_TO_DATE
+
+
+def test_other_choices_than_the_published_ones_are_refused(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    right = golden(SHIPPED_DRAFT)
+    wrong = Golden(tokens=right.tokens, choices=(*right.choices[:-1], 5))
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, golden=(wrong,)), Line(stable=1))
+    step = device.step()
+    assert step.state is State.REFUSED
+    assert "does not choose here" in step.text
+    assert device.channel.words[-1].fate is Fate.REFUSED
+
+
+def test_the_smallest_form_is_fetched(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, delta_from=weak), Line(stable=1))
+    assert device.step().state is State.ON_TRIAL
+    assert device.channel.fetched(".gguf") == 0
+    assert 0 < device.channel.fetched(".delta") < SHIPPED_DRAFT.stat().st_size / 3
+    assert name_of(device.store.path(device.pointer.drafting)) == name_of(SHIPPED_DRAFT)
+
+
+def test_a_delta_for_another_base_is_not_fetched(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    other = spoiled(tmp_path / "other.gguf", 0.1, seed=7)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, delta_from=other), Line(stable=1))
+    assert device.step().state is State.ON_TRIAL
+    assert device.channel.fetched(".delta") == 0
+
+
+@pytest.mark.parametrize("damage", ["swapped", "cut", "of another base"])
+def test_the_full_file_is_the_way_out(
+    device: TestDevice, signed: SignedChannel, weak: Path, tmp_path: Path, damage: str
+) -> None:
+    """A delta that does not do what it promised, whoever is to blame."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, delta_from=weak), Line(stable=1))
+    (delta,) = signed.folder.rglob("*.delta")
+    data = delta.read_bytes()
+    if damage == "of another base":  # signed, and wrong
+        other = spoiled(tmp_path / "other.gguf", 0.1, seed=7)
+        custom = signed.releases.targets["demo/1.from-0.delta"].custom
+        custom.pop("chunks")
+        signed.add("demo/1.from-0.delta", delta_of(other, SHIPPED_DRAFT), custom)
+        signed.sign()
+    else:
+        delta.write_bytes(bytes(len(data)) if damage == "swapped" else data[: len(data) // 2])
+    assert device.step().state is State.ON_TRIAL
+    assert device.channel.fetched(".gguf") == SHIPPED_DRAFT.stat().st_size
+
+
+def test_an_architecture_that_cannot_be_loaded_is_refused(
+    tmp_path: Path, signed: SignedChannel
+) -> None:
+    factory = write_gguf(tmp_path / "tiny.gguf", TinyModel())
+    device = TestDevice(tmp_path / "device", factory, signed)
+    strange = write_gguf(tmp_path / "strange.gguf", TinyModel(architecture="unheard-of"))
+    signed.publish(Publication(number=1, file=strange), Line(stable=1))
+    step = device.step()
+    assert step.state is State.REFUSED
+    assert "unheard-of, which this llama.cpp does not know" in step.text
+    assert device.pointer.drafting == name_of(factory)
+
+
+@pytest.mark.parametrize(
+    ("wish", "problem"),
+    [
+        ({"runtime": "99.0.1"}, "needs llama-cpp-python 99.0.1"),
+        ({"tokenizer": "ab" * 32}, "another vocabulary"),
+    ],
+)
+def test_what_does_not_fit_is_not_fetched(
+    device: TestDevice, signed: SignedChannel, wish: dict[str, str], problem: str
+) -> None:
+    release = Publication(
+        number=1,
+        file=SHIPPED_DRAFT,
+        runtime=wish.get("runtime", "0.1"),
+        tokenizer=wish.get("tokenizer"),
+    )
+    signed.publish(release, Line(stable=1))
+    step = device.step()
+    assert step.state is State.UNFIT
+    assert problem in step.text
+    assert device.channel.fetched(".gguf") == 0
+    assert device.pointer.refused == ()
+
+
+def test_who_is_not_staged_waits(device: TestDevice, signed: SignedChannel) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(next=1, percent=0))
+    assert device.step().state is State.UP_TO_DATE
+    signed.point(Line(next=1, percent=100, held=True))
+    assert device.step().state is State.UP_TO_DATE
+    signed.point(Line(next=1, percent=100))
+    assert device.step().state is State.ON_TRIAL
+
+
+def test_a_release_is_withdrawn_during_its_trial(device: TestDevice, signed: SignedChannel) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(next=1, percent=100))
+    device.step()
+    signed.point(Line())
+    step = device.step()
+    assert step.state is State.REVERTED
+    assert "withdrawn" in step.text
+    assert device.pointer.drafting == name_of(device.factory)
+    assert device.pointer.refused == ()
+
+
+def test_a_release_is_withdrawn_after_it_was_kept(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """A device that has the one before it goes back without fetching or trying anything."""
+    first = spoiled(tmp_path / "first.gguf", 0.05)
+    signed.publish(Publication(number=1, file=first), Line(stable=1))
+    device.step()
+    store = device.store
+    store.write(store.pointer().commit())
+    signed.publish(Publication(number=2, file=SHIPPED_DRAFT), Line(stable=1, next=2, percent=100))
+    device.step()
+    store.write(store.pointer().commit())
+    fetched = device.channel.fetched(".gguf")
+    signed.point(Line(stable=1))
+    step = device.step()
+    assert (step.state, step.release) == (State.COMMITTED, 1)
+    assert device.pointer.drafting == name_of(first)
+    assert device.channel.fetched(".gguf") == fetched
+    assert device.step().state is State.UP_TO_DATE
+
+
+def test_a_pinned_device_looks_for_nothing(device: TestDevice, signed: SignedChannel) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.store.write(device.pointer.pin())
+    assert device.step().state is State.PINNED
+    assert device.channel.read_bytes == {}
+
+
+def test_a_draft_that_ends_processes_is_taken_back(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    starts = device.folder / "starts"
+    starts.mkdir()
+    for pid in ("999999991", "999999992"):
+        (starts / pid).touch()
+    assert device.step().state is State.ON_TRIAL
+    (starts / "999999993").touch()
+    step = device.step()
+    assert step.state is State.REVERTED
+    assert "ended this program" in step.text
+
+
+def test_a_draft_that_broke_down_live_has_lost_those_answers(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """Though a replay of the same answers goes well."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    for answer in answers(device.pointer.drafting, MANY):
+        device.recent.add(replace(answer, failed=True))
+    step = device.step()
+    while step.state is State.ON_TRIAL and step.again:
+        step = device.step()
+    assert step.state is State.REVERTED
+
+
+def test_room_is_looked_for_before_the_first_byte(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    store = DraftStore(device.folder, device.factory, room=lambda folder: 1 << 20)
+    updater = Updater(store, device.recent, device.channel, line="demo", root=signed.root_bytes)
+    with pytest.raises(StoreFailed, match="are needed"):
+        updater.step(device.phases.append, lambda there, of: None)
+    assert device.channel.fetched(".gguf") == 0
+    assert device.pointer.drafting == name_of(device.factory)
+
+
+def test_one_updater_at_a_time(device: TestDevice, signed: SignedChannel) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    with device.store.changing(), pytest.raises(Busy, match="another process"):
+        device.step()
+
+
+def test_without_a_channel_the_old_draft_goes_on(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    device.channel = CountingChannel(tmp_path / "nowhere")
+    with pytest.raises(NotOffered):
+        device.step()
+    assert device.pointer.drafting == name_of(device.factory)
+    assert device.phases == [Phase.LOOKING]
+
+
+def test_a_trial_goes_on_where_its_memory_was_lost(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    (device.folder / "trial.json").write_text("half a")
+    assert device.step().state is State.REVERTED
+    assert device.step().state is State.ON_TRIAL
+    assert device.pointer.refused == ()
+
+
+def test_a_word_that_nobody_heard_is_said_again(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    class Deaf(CountingChannel):
+        def report(self, word: Word) -> None:
+            raise CloudUnavailable("not now")
+
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.channel = Deaf(signed.folder)
+    device.step()
+    device.channel = CountingChannel(signed.folder)
+    device.step()
+    assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL]
+    device.step()
+    assert len(device.channel.words) == 1
+
+
+def test_two_devices_have_two_numbers(tmp_path: Path, signed: SignedChannel) -> None:
+    """And each the same one for ever."""
+    one, two = (TestDevice(tmp_path / n, SHIPPED_DRAFT, signed).store for n in ("one", "two"))
+    assert one.device() == one.device() != two.device()
+    assert len(one.device()) == 16
+
+
+def test_without_recent_answers_there_is_no_trial(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """Only the self-test: there will never be anything to judge by."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.recent = RecentAnswers(device.folder / "recent.sqlite", 0)
+    step = device.step()
+    assert (step.state, step.text) == (State.COMMITTED, "release 1 is kept, untried")
+    assert device.pointer.active == name_of(SHIPPED_DRAFT)
