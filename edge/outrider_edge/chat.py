@@ -5,6 +5,7 @@ It knows lines and sessions; how an answer is shown and reported is elsewhere.
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -33,6 +34,8 @@ class Chat:
         self._quiet = quiet or as_json
         self._interactive = sys.stdin.isatty() and not as_json
         self._unjudged: Result | None = None  # delivered unverified, to be judged when possible
+        self._news: deque[str] = deque(maxlen=8)  # of releases, told between two turns
+        device.follow_releases(self._news.append)
 
     def run(self) -> None:
         """Raises the first error when nobody is there to try something else."""
@@ -43,6 +46,8 @@ class Chat:
                 return
             if text:
                 self._turn(text)
+            while self._news:
+                self._note(self._news.popleft())
 
     def _lines(self) -> Iterator[str]:
         if self._interactive:

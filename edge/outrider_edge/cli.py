@@ -3,13 +3,10 @@
 It only joins what others do; every expected error ends here, as one line that says what to do.
 """
 
-import errno
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,19 +15,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from outrider_edge.account import ModeTotal, totals
+from outrider_edge.account import Totals, totals
 from outrider_edge.answer import Answer
 from outrider_edge.chat import Chat
+from outrider_edge.cli_drafts import drafts
+from outrider_edge.cli_pull import pull
 from outrider_edge.config import read_config
 from outrider_edge.device import Device
+from outrider_edge.ending import ending, fail, print_json
 from outrider_edge.errors import BadInput, BadSettings, EdgeError
-from outrider_edge.exits import EXIT_CODES_HELP, ExitCode, advice, exit_code
-from outrider_edge.flags import with_settings
+from outrider_edge.exits import EXIT_CODES_HELP
+from outrider_edge.flags import ConfigFlag, JsonFlag, with_settings
 from outrider_edge.options import Mode
 from outrider_edge.questions import decoded
 from outrider_edge.report import answer_json, error_json, summary
 from outrider_edge.telling import tell
-from outrider_protos.errors import SettingsError
 
 MAX_PROMPT_BYTES = 1 << 24
 
@@ -42,12 +41,11 @@ app = typer.Typer(
     epilog=EXIT_CODES_HELP,
 )
 
-ConfigFlag = Annotated[
-    Path | None,
-    typer.Option(help="Settings from a TOML file.  [~/.config/outrider/config.toml]"),
-]
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", help="No summary.")]
+
+
+app.add_typer(drafts, name="drafts")
+app.command(epilog=EXIT_CODES_HELP)(pull)
 
 
 @app.callback()
@@ -78,7 +76,7 @@ def complete(
     Settled text goes to standard output as it comes, what it cost to standard error. Of standard
     input one newline at the end is left out, unless --raw.
     """
-    with _ending(as_json):
+    with ending(as_json):
         chosen = read_config(flags, config, os.environ)
         options, settings = chosen.options(), chosen.device_settings()
         text = _prompt(prompt, raw=raw)
@@ -101,7 +99,7 @@ def chat(
     /mode exact|big-little|local|cloud changes the mode; /exit or Ctrl-D leaves. With --json there
     is one object a turn.
     """
-    with _ending(as_json):
+    with ending(as_json):
         chosen = read_config(flags, config, os.environ)
         options = chosen.options()
         with Device(chosen.device_settings()) as device:
@@ -121,11 +119,11 @@ def demo(
     from outrider_edge.demo import Pair, run_demo  # what other commands never need
     from outrider_edge.demo_report import demo_json, print_demo
 
-    with _ending(as_json):
+    with ending(as_json):
         modes = list(Mode) if mode is None else [mode]
         report = run_demo(Pair(), modes, tasks, _progress(as_json=as_json))
         if as_json:
-            _print_json(demo_json(report))
+            print_json(demo_json(report))
         else:
             print_demo(report, Console())
 
@@ -161,7 +159,7 @@ def calibrate(
     from outrider_edge.plot import check_place, plot_frontier  # matplotlib takes a second
     from outrider_edge.questions import read_questions
 
-    with _ending(as_json):
+    with ending(as_json):
         chosen = read_config(_big_little(flags), config, os.environ)
         options, questions = chosen.options(), read_questions(prompts)
         if plot is not None:
@@ -172,7 +170,7 @@ def calibrate(
         if plot is not None:
             plot_frontier(points, picked, plot)
         if as_json:
-            _print_json(calibration_json(points, picked))
+            print_json(calibration_json(points, picked))
             return
         print_calibration(points, Console())
         if max_disagreement is not None:
@@ -188,11 +186,11 @@ def ledger(
     config: ConfigFlag = None,
 ) -> None:
     """Say what left this machine, by mode."""
-    with _ending(as_json):
+    with ending(as_json):
         chosen = read_config({"ledger": file}, config, os.environ)
         found = totals(chosen.ledger)
         if as_json:
-            _print_json({"modes": [asdict(total) for total in found]})
+            print_json(asdict(found))
         else:
             _print_totals(found)
 
@@ -232,11 +230,11 @@ def _tell_once(answer: Answer, mode: Mode, *, as_json: bool, quiet: bool) -> Non
     assert result is not None
     if as_json:
         failure = {} if error is None else {"error": error_json(error)}
-        _print_json(answer_json(result, mode) | failure)
+        print_json(answer_json(result, mode) | failure)
     elif not quiet:
         print(summary(result), file=sys.stderr)
     if error is not None:
-        _fail(error, as_json=False)
+        fail(error, as_json=False)
 
 
 def _progress(*, as_json: bool) -> Callable[[str], None]:
@@ -249,42 +247,17 @@ def _progress(*, as_json: bool) -> Callable[[str], None]:
     return say
 
 
-def _print_json(value: Mapping[str, object]) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
-
-
-def _print_totals(found: list[ModeTotal]) -> None:
+def _print_totals(found: Totals) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("mode")
     for heading in ("answers", "tokens", "by target", "bytes up", "down"):
         table.add_column(heading, justify="right")
-    for total in found:
+    for total in found.modes:
         tokens = total.tokens_by_draft + total.tokens_by_target + total.tokens_unverified
         cells = (total.answers, tokens, total.tokens_by_target)
         bytes_ = (total.bytes_sent, total.bytes_received)
         table.add_row(total.mode, *(f"{count:,}" for count in (*cells, *bytes_)))
+    if (updates := found.updates).looks:
+        bytes_ = (updates.bytes_sent, updates.bytes_received)
+        table.add_row("updates", "", "", "", *(f"{count:,}" for count in bytes_))
     Console().print(table, highlight=False)
-
-
-@contextmanager
-def _ending(as_json: bool) -> Iterator[None]:
-    """Expected errors become one line (or one object) and an exit code."""
-    try:
-        yield
-    except EdgeError as error:
-        _fail(error, as_json=as_json)
-    except SettingsError as error:
-        _fail(BadSettings(str(error)), as_json=as_json)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise  # typer ends quietly when nobody reads on
-        print(f"outrider: {error.strerror}", file=sys.stderr)
-        raise typer.Exit(ExitCode.RESOURCES) from error
-
-
-def _fail(error: EdgeError, *, as_json: bool) -> None:
-    if as_json:
-        _print_json({"error": error_json(error)})
-    hint = advice(error)
-    print(f"outrider: {error}" + (f"; {hint}" if hint else ""), file=sys.stderr)
-    raise typer.Exit(int(exit_code(error))) from error

@@ -25,14 +25,18 @@ from outrider_edge.device import DeviceSettings
 from outrider_edge.errors import BadSettings
 from outrider_edge.options import Mode, Options
 from outrider_edge.policy import Fallback, Shape, Signal
+from outrider_edge.releases.holds import Metered
+from outrider_edge.releases.settings import Following, UpdateSettings
 from outrider_protos import settings
 from outrider_protos.limits import MAX_PATIENCE_MS, MAX_SEED, MIN_TEMPERATURE
+from outrider_protos.release import LineName
 from outrider_protos.words import Distance, Rollback
 
 ENVIRONMENT_PREFIX = "OUTRIDER_"
 _CLOUDS_OWN_PREFIX = "OUTRIDER_CLOUD_"  # settings of the other command
 SHIPPED_DRAFT = Path(str(files("outrider_edge"))) / "models" / "demo-draft.gguf"
 DEFAULT_CLOUD = "127.0.0.1:50051"
+MAX_RECENT = 4096
 _MAX_TOKEN_BYTES = 4096
 _DEFAULT = Options()
 
@@ -45,6 +49,16 @@ def _within_home(variable: str, otherwise: str) -> Path:
 def config_file() -> Path:
     """Where settings are read from when no file is named."""
     return _within_home("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def drafts_folder() -> Path:
+    """Where releases are installed when no folder is named."""
+    return _within_home("XDG_DATA_HOME", ".local/share") / "drafts"
+
+
+def models_folder() -> Path:
+    """Where models from a hub lie when no file is named."""
+    return _within_home("XDG_DATA_HOME", ".local/share") / "models"
 
 
 def ledger_file() -> Path:
@@ -111,11 +125,27 @@ class DeviceConfig(BaseModel):
     domain: str | None = _DEFAULT.domain
     ledger: ExpandedPath = Field(default_factory=ledger_file)
     threads: AtLeastOne = 1
+    channel: Annotated[str, Field(min_length=1)] | None = None
+    line: LineName = "demo"
+    root: ExpandedPath | None = None
+    drafts: ExpandedPath = Field(default_factory=drafts_folder)
+    recent: Annotated[int, Field(ge=0, le=MAX_RECENT)] = 64
+    report: bool = True
+    update_every_s: NotNegative = 3600.0
+    metered: Metered = Metered.AUTO
+    update_on_metered: bool = False
+    update_on_battery: bool = False
 
     @model_validator(mode="after")
     def _local_means_local(self) -> Self:
         if self.local_only and self.mode not in (None, Mode.LOCAL):
             raise ValueError("local-only is set, so the mode can only be local")
+        return self
+
+    @model_validator(mode="after")
+    def _trusted(self) -> Self:
+        if self.channel is not None and self.root is None:
+            raise ValueError("a channel needs --root (root), the metadata that says whom to trust")
         return self
 
     @property
@@ -131,6 +161,37 @@ class DeviceConfig(BaseModel):
             local_only=self.local_only,
             threads=self.threads,
             ledger=self.ledger,
+            following=self.following(),
+        )
+
+    def following(self) -> Following | None:
+        """The releases that are followed, if any are."""
+        if self.channel is None or self.root is None:
+            return None
+        return Following(
+            channel=self.channel,
+            line=self.line,
+            root=self.root,
+            folder=self.drafts / self.line,
+            recent=self.recent,
+            report=self.report,
+            every_s=self.update_every_s,
+            metered=self.metered,
+            even_metered=self.update_on_metered,
+            even_on_battery=self.update_on_battery,
+        )
+
+    def update_settings(self) -> UpdateSettings | None:
+        """For updates of the draft, if releases are followed."""
+        following = self.following()
+        if following is None:
+            return None
+        return UpdateSettings(
+            following=following,
+            factory=self.draft,
+            cloud=self.address(),
+            local_only=self.local_only,
+            threads=self.threads,
         )
 
     def address(self) -> Address:

@@ -5,27 +5,37 @@ nothing itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from outrider_edge.answer import Result
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.draft import Draft
 from outrider_edge.drafts import DraftFile, Drafts
-from outrider_edge.errors import BadInput, BadModelFile, BadSettings, Busy, LocalOnly, ModelMismatch
+from outrider_edge.errors import (
+    BadModelFile,
+    BadSettings,
+    Busy,
+    DraftError,
+    LocalOnly,
+)
+from outrider_edge.fit import check_fit, local_voice, shared_voice
+from outrider_edge.generation import Outcome
+from outrider_edge.installed import Installed
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
+from outrider_edge.releases.settings import Following, UpdateSettings
 from outrider_edge.session import Drafting, Session, Workshop
-from outrider_edge.template import ChatTemplate
 from outrider_edge.tempo import Tempo
-from outrider_edge.voice import Voice
 from outrider_edge.worker import Worker
-from outrider_protos.fingerprint import fingerprint
-from outrider_protos.limits import PROTOCOL_VERSION
 from outrider_protos.v1 import outrider_pb2 as pb
+
+if TYPE_CHECKING:
+    from outrider_edge.updates import Updates
 
 MAX_SESSIONS = 32
 MAX_THREADS = 512  # llama.cpp knows no more
@@ -43,8 +53,11 @@ class DeviceSettings:
     threads: int = 1
     context_tokens: int | None = None  # of the draft; None: what it was trained for
     ledger: Path | None = None
+    following: Following | None = None  # releases; `draft` is then what there is without any
 
     def __post_init__(self) -> None:
+        if self.following is not None and self.adapter is not None:
+            raise BadSettings("an adapter of your own and a release channel do not go together")
         if not 1 <= self.threads <= MAX_THREADS:
             raise BadSettings(f"threads is {self.threads}, not 1 to {MAX_THREADS}")
 
@@ -56,16 +69,23 @@ class Device:
         self.settings = settings
         self.meter = Meter()
         self.ledger = Ledger(settings.ledger)
-        self.model = Model(settings.draft)  # whose vocabulary speaks, whichever file drafts
+        self._installed = _installed(settings)
+        # Whose vocabulary speaks, whichever file drafts.
+        self.model, adapter = (
+            (Model(settings.draft), settings.adapter)
+            if self._installed is None
+            else self._installed.first()
+        )
         self._worker = Worker()
         self._drafts = Drafts(DraftFile(self.model), self._worker)
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
         self._sessions = 0
+        self._updates: Updates | None = None
         self._closed = False
-        if settings.adapter is not None:
-            self._begin_under(settings.adapter)
+        if adapter is not None:
+            self._begin_under(adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +110,7 @@ class Device:
         local = options.mode is Mode.LOCAL
         client = None if local else self._dial_tone()
         meter = Meter(self.meter)
-        voice = self._local_voice() if local else self._shared_voice(self.describe())
+        voice = local_voice(self.model) if local else shared_voice(self.model, self.describe())
         context_tokens = self._context_tokens(local=local)
         drafting, leave = self._drafting(options, draft)
         self._sessions += 1
@@ -122,12 +142,33 @@ class Device:
         self._worker.check_open()
         self._drafts.adapt(path)
 
+    def follow_releases(self, told: Callable[[str], None]) -> None:
+        """Look for releases of the draft in the background, until the device is closed.
+
+        Does nothing for a device that follows none. `told` hears of what happens, from a thread.
+        """
+        settings = self.settings
+        following = settings.following
+        if following is None or following.every_s <= 0 or self._updates is not None:
+            return
+        from outrider_edge.updates import Updates  # signatures take a while to import
+
+        updating = UpdateSettings(
+            following=following,
+            factory=settings.draft,
+            cloud=settings.cloud,
+            local_only=settings.local_only,
+            threads=settings.threads,
+        )
+        self._updates = Updates(updating, Meter(self.meter), self.ledger)
+        self._updates.start(told)
+
     def describe(self) -> pb.Description:
         """What the cloud's target is; asked once. Raises CloudUnavailable, ModelMismatch, ..."""
         self._worker.check_open()
         if self._description is None:
             description = self._dial_tone().describe(DESCRIBE_TIMEOUT_S)
-            self._check(description)
+            check_fit(self.model, description)
             self._description = description
         return self._description
 
@@ -136,8 +177,12 @@ class Device:
         if self._closed:
             return
         self._closed = True
+        if self._updates is not None:
+            self._updates.close()
         self._worker.close()
         self._drafts.close()
+        if self._installed is not None:
+            self._installed.close()
         if self._client is not None:
             self._client.close()
         if self._network is not None:
@@ -147,6 +192,8 @@ class Device:
         try:
             self._drafts.adapt(adapter)
         except BadModelFile:
+            if self._installed is not None:
+                return  # it drafts without: an installed adapter that is damaged stops nothing
             self.close()
             raise
 
@@ -175,11 +222,19 @@ class Device:
                 threads=self.settings.threads,
             )
         )
-        seat.sit()  # what is wrong with it is said now
+        if self._installed is None:
+            seat.sit()  # what is wrong with it is said now
 
         def drafting() -> Drafting:
-            file, draft = seat.sit()
-            return Drafting(draft, file.tempo, file.id if options.consent else None)
+            heard = self._listener(options)
+            try:
+                file, draft = seat.sit()
+            except DraftError:
+                if heard is _nobody:
+                    raise
+                # A release can only cost speed: this answer is the target's alone.
+                return Drafting(None, Tempo(), None, lambda o, r: heard(_without_draft(o), r))
+            return Drafting(draft, file.tempo, file.id if options.consent else None, heard)
 
         def leave() -> None:
             self._forget()
@@ -187,6 +242,17 @@ class Device:
                 self._drafts.leave(seat)
 
         return drafting, leave
+
+    def _listener(self, options: Options) -> Callable[[Outcome, Result], None]:
+        """Look for a newer draft; who wants to know what comes of the next answer with it."""
+        installed = self._installed
+        if installed is None:
+            return _nobody
+        installed.follow(self._drafts)
+        if options.mode is not Mode.EXACT:
+            return _nobody
+        name, domain = installed.name, (options.domain or "") if options.consent else ""
+        return lambda outcome, result: installed.answered(outcome, result, domain, name)
 
     def _forget(self) -> None:
         self._sessions -= 1
@@ -198,56 +264,15 @@ class Device:
             self.settings.context_tokens or self.model.context_tokens, self.model.context_tokens
         )
 
-    # ---- the vocabulary both sides must share
 
-    def _check(self, description: pb.Description) -> None:
-        if description.protocol_version != PROTOCOL_VERSION:
-            raise ModelMismatch(
-                f"the cloud speaks version {description.protocol_version} of the protocol, "
-                f"this device {PROTOCOL_VERSION}"
-            )
-        if description.tokenizer_fingerprint != fingerprint(self.model.header.tokenizer()):
-            raise ModelMismatch(
-                f"{self.model.header.name} and the target {description.target_id} "
-                "have different vocabularies: a draft must share its target's tokenizer"
-            )
-        for probe in description.probes:
-            ids = self.model.vocabulary.tokenize(probe.text, parse_special=True, add_special=False)
-            if ids != list(probe.ids):
-                raise ModelMismatch(
-                    f"{self.model.header.name} splits text into other tokens than the target "
-                    f"{description.target_id} does"
-                )
-
-    def _shared_voice(self, description: pb.Description) -> Voice:
-        template = _template(
-            lambda: ChatTemplate(
-                description.chat_template,
-                bos_text=description.bos_text,
-                eos_text=description.eos_text,
-            )
-        )
-        return Voice(self.model.vocabulary, template, frozenset(description.end_ids))
-
-    def _local_voice(self) -> Voice:
-        vocabulary = self.model.vocabulary
-        template = _template(
-            lambda: ChatTemplate(
-                self.model.chat_template or "",
-                bos_text=_text(vocabulary.text, vocabulary.begin_id),
-                eos_text=_text(vocabulary.text, vocabulary.end_id),
-            )
-        )
-        return Voice(vocabulary, template, vocabulary.end_ids)
+def _installed(settings: DeviceSettings) -> Installed | None:
+    following = settings.following
+    return None if following is None else Installed(following, settings.draft)
 
 
-def _template(make: Callable[[], ChatTemplate]) -> ChatTemplate | None:
-    """No template is no error until somebody wants to converse."""
-    try:
-        return make()
-    except BadInput:
-        return None
+def _without_draft(outcome: Outcome) -> Outcome:
+    return replace(outcome, draft_failed=True)
 
 
-def _text(text: Callable[[int], str], token: int | None) -> str:
-    return "" if token is None else text(token)
+def _nobody(outcome: Outcome, result: Result) -> None:
+    """Nobody wants to know."""

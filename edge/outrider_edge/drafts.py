@@ -11,7 +11,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from outrider_edge.errors import Cancelled, ModelMismatch
+from outrider_edge.errors import BadModelFile, Cancelled, ModelMismatch
 from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
@@ -55,8 +55,8 @@ class Drafts:
         """What the next answers are drafted with."""
         return self._current
 
-    def swap(self, path: Path) -> None:
-        """Let another file draft from the next answer of each session on.
+    def swap(self, path: Path, adapter: Path | None = None) -> None:
+        """Let another file, alone or under an adapter, draft from the next answer of each session.
 
         Raises BadModelFile or ModelMismatch; the current one then stays.
         """
@@ -68,7 +68,11 @@ class Drafts:
                     f"{model.header.name} and {first.name} have different vocabularies: "
                     "a draft can only be followed by one with the same tokenizer"
                 )
-            self._follow(DraftFile(model))
+            try:
+                self._follow(DraftFile(model, self._laid(model, adapter)))
+            except BadModelFile:
+                model.close()
+                raise
 
     def adapt(self, path: Path | None) -> None:
         """Lay this adapter over the model in use, instead of another one there; None: take it off.
@@ -77,10 +81,7 @@ class Drafts:
         """
         with self._changing:
             model = self._current.model  # the current one is never freed
-            adapter = None
-            if path is not None:
-                adapter = self._worker.run(lambda: Adapter(model, path))
-            self._follow(DraftFile(model, adapter))
+            self._follow(DraftFile(model, self._laid(model, path)))
 
     def seat(self, settings: ContextSettings) -> "Seat":
         """A place for one session."""
@@ -113,6 +114,9 @@ class Drafts:
             seat.discard()
         for file in self._loaded:
             file.model.close()
+
+    def _laid(self, model: Model, adapter: Path | None) -> Adapter | None:
+        return None if adapter is None else self._worker.run(lambda: Adapter(model, adapter))
 
     def _follow(self, fresh: DraftFile) -> None:
         with self._lock:

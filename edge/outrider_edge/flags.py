@@ -7,15 +7,23 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from outrider_edge.options import Mode
 from outrider_edge.policy import Signal
+from outrider_edge.releases.holds import Metered
 from outrider_protos.words import Distance
 
+ConfigFlag = Annotated[
+    Path | None,
+    typer.Option(help="Settings from a TOML file.  [~/.config/outrider/config.toml]"),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
 _MODEL, _CLOUD, _SAMPLING, _DRAFTING = "Models", "Cloud", "Sampling", "Drafting"
+_RELEASES = "Releases"
 
 
 def _option(text: str, panel: str, metavar: str | None = None) -> Any:  # typer's own type is Any
@@ -83,9 +91,65 @@ def _settings(  # noqa: PLR0913 - one parameter a flag
         float | None, _option("Big-Little: correct above this distance.  [2.0]", _DRAFTING)
     ] = None,
     distance: Annotated[Distance | None, _option("Which distance.  [surprise]", _DRAFTING)] = None,
+    channel: Annotated[
+        str | None, _option("Follow releases of the draft.  [none]", _RELEASES, "cloud|URL|FOLDER")
+    ] = None,
+    line: Annotated[str | None, _option("Which releases.  [demo]", _RELEASES)] = None,
+    root: Annotated[
+        Path | None, _option("Whom to trust: the channel's root metadata.", _RELEASES)
+    ] = None,
+    drafts: Annotated[Path | None, _option("Where releases are installed.", _RELEASES)] = None,
+    recent: Annotated[
+        int | None, _option("Answers kept here to try new drafts on.  [64]", _RELEASES)
+    ] = None,
+    report: Annotated[
+        bool | None,
+        typer.Option(
+            "--report/--no-report",
+            help="Tell the cloud how releases do here: counts, no text.  [yes]",
+            rich_help_panel=_RELEASES,
+            show_default=False,
+        ),
+    ] = None,
+    update_every_s: Annotated[
+        float | None, _option("Seconds between looks; 0: none by itself.  [3600]", _RELEASES)
+    ] = None,
+    metered: Annotated[Metered | None, _option("Is the network?  [auto]", _RELEASES)] = None,
+    update_on_metered: Annotated[
+        bool | None,
+        typer.Option("--update-on-metered", help="Do not wait.", rich_help_panel=_RELEASES),
+    ] = None,
+    update_on_battery: Annotated[
+        bool | None,
+        typer.Option("--update-on-battery", help="Do not wait.", rich_help_panel=_RELEASES),
+    ] = None,
 ) -> Mapping[str, object]:
     """The flags given, by setting; None where it was not given."""
     return dict(locals())
+
+
+_OF_RELEASES: Final = frozenset(
+    {
+        "draft",
+        "threads",
+        "cloud",
+        "ca",
+        "token_file",
+        "local_only",
+        "ledger",
+        "channel",
+        "line",
+        "root",
+        "drafts",
+        "recent",
+        "report",
+        "update_every_s",
+        "metered",
+        "update_on_metered",
+        "update_on_battery",
+    }
+)
+_SEVERAL: Final = frozenset({"stop"})  # may be repeated; none given is an empty list
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -93,14 +157,24 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     The command takes `flags`, a mapping by setting in which None was not given.
     """
-    shared = inspect.signature(_settings).parameters
+    return _with(inspect.signature(_settings).parameters, command)
+
+
+def with_release_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """As `with_settings`, of those that matter to installed releases."""
+    known = inspect.signature(_settings).parameters
+    return _with({name: known[name] for name in known if name in _OF_RELEASES}, command)
+
+
+def _with(
+    shared: Mapping[str, inspect.Parameter], command: Callable[..., None]
+) -> Callable[..., None]:
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
 
     @wraps(command)
     def wrapper(**values: object) -> None:
-        flags = {name: values.pop(name) or None for name in ("stop",)}
-        flags |= {name: values.pop(name) for name in shared if name != "stop"}
-        command(flags=flags, **values)
+        flags = {name: values.pop(name) for name in shared}
+        command(flags={n: v or None if n in _SEVERAL else v for n, v in flags.items()}, **values)
 
     parameters = [*own, *shared.values()]
     keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]

@@ -54,6 +54,7 @@ class Outcome:
     tally: Tally
     choices: dict[int, int]  # log index -> the target's choice, where it was asked for
     error: EdgeError | None = None
+    draft_failed: bool = False  # it broke down, and the answer went on without it
 
 
 Sink = Callable[[Sequence[Event]], None]
@@ -85,6 +86,7 @@ class Generation:
         self._lost_at_s: float | None = None
         self._retry_s = endurance.first_retry_s
         self._cancelled = False
+        self._draft_failed = False
 
     def cancel(self) -> None:
         """End soon; what is committed by then stands."""
@@ -202,7 +204,8 @@ class Generation:
             self._expand(self._draft, job)
         except DraftError as error:
             # A draft can only cost speed: without it the cloud writes the rest, if there is one.
-            if self._talk is None and not isinstance(error, ContextFull):
+            self._draft_failed = not isinstance(error, ContextFull)
+            if self._talk is None and self._draft_failed:
                 raise
             self._loop.stop_drafting()
         if self._talk is not None:
@@ -231,4 +234,5 @@ class Generation:
             tally=loop.tally,
             choices=self._talk.choices if self._talk else {},
             error=error,
+            draft_failed=self._draft_failed,
         )

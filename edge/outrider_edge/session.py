@@ -37,6 +37,9 @@ class Drafting:
     draft: Draft | None
     tempo: Tempo  # of this draft, for this cloud
     draft_id: str | None = None  # which file drafts, for answers that may be recorded
+    heard: Callable[[Outcome, Result], None] = (
+        lambda outcome, result: None
+    )  # of the finished answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,7 @@ class Session:
                 result = answer.conclude(outcome, traffic, time.monotonic() - began_s)
                 self._remember(outcome, result, turns)
                 self._note(outcome, traffic)
+                drafting.heard(outcome, result)
             finally:
                 self._running = None
                 answer.finish()

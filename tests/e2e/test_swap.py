@@ -33,20 +33,6 @@ def useless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter that ruins the shipped draft."""
-    adapted = add_lora(load_student(SHIPPED_DRAFT), 8)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, weights in adapted.named_parameters():
-            if "lora_" in name:
-                weights.normal_(0.0, 0.3)
-    path = tmp_path_factory.mktemp("adapters") / "noise.gguf"
-    write_adapter(adapted, SHIPPED_DRAFT, path)
-    return path
-
-
 def answers(device: Device) -> list[tuple[str, int]]:
     """Texts, and how many of their tokens the draft wrote."""
     with device.session(OPTIONS) as session:

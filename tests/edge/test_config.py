@@ -7,6 +7,8 @@ import pytest
 from outrider_edge.config import DeviceConfig, read_config
 from outrider_edge.errors import BadSettings
 from outrider_edge.options import Mode, Options
+from outrider_edge.releases.holds import Metered
+from outrider_edge.releases.settings import Following
 from outrider_protos.errors import SettingsError
 
 
@@ -111,3 +113,78 @@ def test_the_token_comes_from_a_file_that_holds_one(tmp_path: Path) -> None:
             read_config({"token_file": file}, None, {}).device_settings()
     with pytest.raises(BadSettings, match="cannot be read"):
         read_config({"token_file": tmp_path / "none"}, None, {}).device_settings()
+
+
+RELEASES: dict[str, object] = {"channel": "https://drafts.example.com", "root": "root.json"}
+
+
+def test_without_a_channel_no_releases_are_followed() -> None:
+    config = read_config({"root": "root.json"}, None, {})
+    assert config.following() is None
+    assert config.update_settings() is None
+    assert config.device_settings().following is None
+
+
+def test_a_channel_needs_somebody_to_trust() -> None:
+    said = problems({"channel": "cloud"})
+    assert said == "a channel needs --root (root), the metadata that says whom to trust"
+
+
+def test_what_is_followed_comes_from_flags_environment_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('channel = "cloud"\nroot = "~/root.json"\nrecent = 5\nmetered = "yes"\n')
+    environ = {"OUTRIDER_CHANNEL": "/mnt/drafts", "OUTRIDER_DRAFTS": str(tmp_path)}
+    flags: dict[str, object] = {"line": "chat", "update_on_battery": True, "report": False}
+    following = read_config(flags, file, environ).following()
+    assert following == Following(
+        channel="/mnt/drafts",
+        line="chat",
+        root=Path.home() / "root.json",
+        folder=tmp_path / "chat",
+        recent=5,
+        report=False,
+        metered=Metered.YES,
+        even_on_battery=True,
+    )
+
+
+def test_the_draft_that_is_named_is_the_one_to_fall_back_to() -> None:
+    settings = read_config(RELEASES | {"draft": "mine.gguf"}, None, {}).update_settings()
+    assert settings is not None
+    assert settings.factory == Path("mine.gguf")
+    assert settings.following.every_s == 3600.0
+
+
+def test_an_unknown_key_of_releases_names_the_nearest() -> None:
+    assert "did you mean OUTRIDER_CHANNEL?" in problems({}, {"OUTRIDER_CHANEL": "cloud"})
+    assert "did you mean OUTRIDER_UPDATE_EVERY_S?" in problems({}, {"OUTRIDER_UPDATE_EVERY": "1"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("channel", ""),
+        ("line", "../demo"),
+        ("line", "Demo"),
+        ("recent", -1),
+        ("recent", 5000),
+        ("update_every_s", -1.0),
+        ("update_every_s", float("inf")),
+        ("metered", "perhaps"),
+    ],
+)
+def test_release_settings_that_cannot_be(key: str, value: object) -> None:
+    assert problems(RELEASES | {key: value}).startswith(f"flag --{key.replace('_', '-')}: ")
+
+
+def test_root_metadata_is_read_whole_or_refused_by_name(tmp_path: Path) -> None:
+    root = tmp_path / "root.json"
+    following = read_config(RELEASES | {"root": root}, None, {}).following()
+    assert following is not None
+    with pytest.raises(BadSettings, match=r"^the root metadata root\.json cannot be read$"):
+        following.root_bytes()
+    root.write_bytes(b"x" * 512_000)
+    assert len(following.root_bytes()) == 512_000
+    root.write_bytes(b"x" * 512_001)
+    with pytest.raises(BadSettings, match=r"^root\.json is too large for root metadata$"):
+        following.root_bytes()

@@ -1,0 +1,139 @@
+"""Updates of a device's draft: a step when asked for one, or a thread that takes them in the
+background.
+
+It joins a channel, the store and the updater, and sees to it that every byte is accounted for.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from outrider_edge.errors import EdgeError
+from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.releases.catalogue import known_version
+from outrider_edge.releases.channel import Quiet, opened
+from outrider_edge.releases.cloud_channel import CloudChannel
+from outrider_edge.releases.follower import Follower, Rhythm
+from outrider_edge.releases.holds import Surroundings
+from outrider_edge.releases.installer import Told
+from outrider_edge.releases.recent import RecentAnswers
+from outrider_edge.releases.settings import CLOUD, UpdateSettings
+from outrider_edge.releases.step import Phase, Step
+from outrider_edge.releases.store import DraftStore
+from outrider_edge.releases.updater import Updater
+
+_LISTEN_S: Final = 0.2
+_DEAF_S: Final = 10.0  # between two tries to hear news
+_SPREAD: Final = 0.1  # of a pause, over which devices come after news
+
+
+class Updates:
+    """Steps of one device; any process may make one, one at a time makes them."""
+
+    def __init__(self, settings: UpdateSettings, meter: Meter, ledger: Ledger) -> None:
+        self._settings, self._meter, self._ledger = settings, meter, ledger
+        following = settings.following
+        self._store = DraftStore(following.folder, settings.factory)
+        self._recent = RecentAnswers(following.recent_file, following.recent)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
+        """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
+        raise.
+        """
+        settings, following = self._settings, self._settings.following
+        before, ended = self._meter.traffic, "failed"
+        try:
+            with opened(
+                following, settings.cloud, self._meter, local_only=settings.local_only
+            ) as channel:
+                step = Updater(
+                    self._store,
+                    self._recent,
+                    channel,
+                    line=following.line,
+                    root=following.root_bytes(),
+                    threads=settings.threads,
+                ).step(told, progress)
+            ended = step.state.value
+            return step
+        finally:
+            self._ledger.record_update(ended, self._meter.traffic - before)
+
+    def follow(self, stop: threading.Event, told: Callable[[str], None]) -> None:
+        """Take steps, now and then and when there is news, until told to stop."""
+        following, news = self._settings.following, threading.Event()
+        follower = Follower(
+            step=lambda: self.step(lambda phase: None, _unseen),
+            held=lambda: Surroundings.now(following.metered).hold(
+                even_metered=following.even_metered,
+                even_on_battery=following.even_on_battery,
+            ),
+            rhythm=Rhythm(every_s=following.every_s),
+            chance=random.random,
+            told=told,
+        )
+        with self._listening(stop, news):
+            follower.run(lambda seconds: _waited(seconds, stop, news))
+
+    @contextmanager
+    def _listening(self, stop: threading.Event, news: threading.Event) -> Iterator[None]:
+        """To a cloud, which says when there is something new; other channels say nothing."""
+        settings = self._settings
+        if settings.following.channel != CLOUD or settings.local_only:
+            yield
+            return
+        with opened(settings.following, settings.cloud, self._meter, local_only=False) as channel:
+            known = known_version(self._store.metadata)
+            thread = threading.Thread(
+                target=_listen, args=(channel, known, stop, news), daemon=True
+            )
+            thread.start()
+            yield
+        thread.join()  # the channel is closed, so it ends
+
+    def start(self, told: Callable[[str], None]) -> None:
+        """Follow in a thread of its own, until `close`."""
+        self._thread = threading.Thread(
+            target=self.follow, args=(self._stop, told), name="outrider-updates", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """No step begins any more. One that is under way is not waited for: the next process goes
+        on where it is.
+        """
+        self._stop.set()
+
+
+def _listen(
+    channel: CloudChannel | Quiet, known: int, stop: threading.Event, news: threading.Event
+) -> None:
+    while not stop.is_set():
+        try:
+            for version in channel.news(known):
+                known = version
+                news.set()
+        except EdgeError:
+            stop.wait(_DEAF_S)
+
+
+def _waited(seconds: float, stop: threading.Event, news: threading.Event) -> bool:
+    """Until it is time, or a while after news: all devices hear them at once."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        if stop.wait(min(left_s, _LISTEN_S)):
+            return True
+        if news.is_set():
+            news.clear()
+            late_s = _SPREAD * seconds * random.random()  # noqa: S311 - no secret
+            until_s = min(until_s, time.monotonic() + late_s)
+    return stop.is_set()
+
+
+def _unseen(there: int, of: int) -> None:
+    """Nobody watches."""
