@@ -13,7 +13,9 @@ from bench.script import Script, ScriptEngine
 from outrider_cloud.config import ServeConfig
 from outrider_cloud.port import bind
 from outrider_cloud.server import Server, serve
+from outrider_cloud.service import VerifierService
 from outrider_cloud.verifier import Verifier, VerifierSettings
+from outrider_cloud.worker import Worker
 from outrider_protos.v1 import outrider_pb2
 
 
@@ -21,7 +23,8 @@ async def run(engine: ScriptEngine) -> None:
     """Serve on a free loopback port."""
     port = await bind(ServeConfig(target="script", listen="127.0.0.1:0"))
     verifier = Verifier(engine.limits, VerifierSettings())
-    server = Server(port, verifier, engine, outrider_pb2.Description())
+    worker = Worker(verifier, engine, asyncio.get_running_loop())
+    server = Server(port, [VerifierService(worker, outrider_pb2.Description())])
 
     def announce() -> None:
         print(json.dumps({"address": str(server.address)}), flush=True)

@@ -57,6 +57,11 @@ class TokenBook:
             raise ConfigError(f"the token file {path} holds no token")
         return cls(owners)
 
+    @property
+    def count(self) -> int:
+        """Of owners."""
+        return len(set(self._owners.values()))
+
     def owner(self, token: str) -> str | None:
         shown = _digest(token)
         found = None

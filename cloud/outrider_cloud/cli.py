@@ -1,7 +1,6 @@
 """The command `outrider-cloud`. One line on stdout says when it serves; the log goes to stderr."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +8,22 @@ from typing import Annotated
 import typer
 
 from outrider_cloud import log
+from outrider_cloud.cli_releases import fleet_command, releases_command
 from outrider_cloud.config import ServeConfig
-from outrider_cloud.errors import ConfigError, EngineError, TargetError
+from outrider_cloud.exits import ending
+from outrider_cloud.flags import (
+    AsJson,
+    ConfigFile,
+    DrainGrace,
+    FleetFile,
+    Listen,
+    MetricsAt,
+    TlsCert,
+    TlsKey,
+    TokenFile,
+    read,
+)
 from outrider_cloud.launch import Serving, launch
-from outrider_protos import settings
-from outrider_protos.errors import SettingsError
-
-ENVIRONMENT_PREFIX = "OUTRIDER_CLOUD_"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,15 +40,10 @@ def serve(  # noqa: PLR0913 - one parameter a flag
         str | None, typer.Option(help="A transformers folder, a hub id, or `demo`.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.  [default: cpu]")] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(help="HOST:PORT; port 0 takes a free one.  [default: 127.0.0.1:50051]"),
-    ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help="Lines `name token`: who may call, and as whom.")
-    ] = None,
+    listen: Listen = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of one operation.")] = None,
     kv_tokens: Annotated[int | None, typer.Option(help="Tokens the KV cache holds.")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Devices at once.")] = None,
@@ -51,11 +54,14 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     records_every_s: Annotated[
         float | None, typer.Option(help="Seconds that answers wait at most before they are kept.")
     ] = None,
-    drain_grace_s: Annotated[
-        float | None, typer.Option(help="Seconds that answers being written have to end.")
+    releases: Annotated[
+        Path | None, typer.Option(help="Folder of a TUF repository: releases for devices.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings from a TOML file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Announce as JSON.")] = False,
+    fleet: FleetFile = None,
+    metrics: MetricsAt = None,
+    drain_grace_s: DrainGrace = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve a target until SIGTERM or Ctrl-C.
 
@@ -63,7 +69,6 @@ def serve(  # noqa: PLR0913 - one parameter a flag
     OUTRIDER_CLOUD_ and its name; flags count most. Listening beyond loopback needs --tls-cert,
     --tls-key and --token-file. Exit code 2: something you gave is wrong; 1: the engine failed.
     """
-    flags = {key: value for key, value in context.params.items() if key in ServeConfig.model_fields}
     log.configure()
 
     def announce(serving: Serving) -> None:
@@ -71,15 +76,8 @@ def serve(  # noqa: PLR0913 - one parameter a flag
         said = {"target": target_id, "address": address}
         print(json.dumps(said) if as_json else f"serving {target_id} on {address}", flush=True)
 
-    try:
-        chosen = settings.load(
-            ServeConfig, file=config, environ=os.environ, prefix=ENVIRONMENT_PREFIX, flags=flags
-        )
-        launch(chosen, announce)
-    except (SettingsError, ConfigError, TargetError) as error:
-        _fail(error, 2)
-    except EngineError as error:
-        _fail(error, 1)
+    with ending():
+        launch(read(ServeConfig, context, config), announce)
 
 
 @app.command()
@@ -96,19 +94,14 @@ def alone(
     """
     from outrider_cloud.alone import load, replies  # torch takes seconds to import
 
-    try:
+    with ending():
         for reply in replies(load(target, device, threads), sys.stdin):
             print(reply, flush=True)
-    except (UnicodeDecodeError, TargetError) as error:
-        _fail(error, 2)
-    except EngineError as error:
-        _fail(error, 1)
+
+
+app.command("releases")(releases_command)
+app.command("fleet")(fleet_command)
 
 
 def main() -> None:
     app()
-
-
-def _fail(error: Exception, code: int) -> None:
-    print(f"outrider-cloud: {error}", file=sys.stderr)
-    raise typer.Exit(code) from error

@@ -5,13 +5,17 @@ CloudError
 ├── TargetError        the operator: the target model cannot be loaded or served
 ├── PeerError          the device: it said what it must not
 │   └── SlowReaderError    it does not read what it is told
+├── AbsentError        the device: what it asks for is not here
+├── BeyondEndError     the device: it asks for what comes after a file's end
 ├── UnauthenticatedError   the caller: it showed no known token
+├── HaltedError        the operator: a release does worse, and must be followed by another
+├── ClientError        the operator: a command got no answer from a running cloud
 ├── BusyError          nobody: resources are short, the same request may succeed later
 ├── DrainingError      nobody: the cloud is going down, another may serve
 └── EngineError        nobody: a forward failed, or was asked for what the engine cannot hold
 
-Texts of PeerError to DrainingError are public: they name fields, counts and limits, never tokens,
-session ids, or anything of other sessions.
+Texts of PeerError to DrainingError are public, but for ClientError's: they name fields, counts and
+limits, never tokens, session ids, or anything of other sessions.
 """
 
 from enum import Enum
@@ -53,6 +57,25 @@ class SlowReaderError(PeerError):
 
     def __init__(self) -> None:
         super().__init__(PeerCode.SLOW_READER, "too many words are waiting to be read")
+
+
+class AbsentError(CloudError):
+    """What the device asks for is not here."""
+
+
+class BeyondEndError(CloudError):
+    """The device asks for what comes after a file's end."""
+
+
+class HaltedError(CloudError):
+    """A release does worse on its devices; nobody gets it any more."""
+
+    def __init__(self, line: str, release: int, reason: str) -> None:
+        super().__init__(f"release {release} of {line} is halted: {reason}")
+
+
+class ClientError(CloudError):
+    """A running cloud could not be asked, or gave no answer."""
 
 
 class BusyError(CloudError):

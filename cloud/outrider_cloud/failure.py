@@ -5,14 +5,21 @@ constant text, and the log says where to look.
 """
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from outrider_cloud.errors import (
+    AbsentError,
+    BeyondEndError,
     BusyError,
     DrainingError,
+    HaltedError,
     PeerError,
     SlowReaderError,
     UnauthenticatedError,
@@ -28,6 +35,9 @@ _CATALOGUE: tuple[tuple[type[Exception], StatusCode], ...] = (
     (BusyError, StatusCode.RESOURCE_EXHAUSTED),
     (SlowReaderError, StatusCode.RESOURCE_EXHAUSTED),
     (UnauthenticatedError, StatusCode.UNAUTHENTICATED),
+    (AbsentError, StatusCode.NOT_FOUND),
+    (BeyondEndError, StatusCode.OUT_OF_RANGE),
+    (HaltedError, StatusCode.FAILED_PRECONDITION),
     (PeerError, StatusCode.INVALID_ARGUMENT),
     (UnsupportedVersion, StatusCode.FAILED_PRECONDITION),
     (MalformedMessage, StatusCode.INVALID_ARGUMENT),
@@ -52,6 +62,16 @@ def translate(error: BaseException) -> Failure:
             return Failure(status, str(error), _metadata(error))
     _LOG.error("event=call_failed error=%s at=%s", type(error).__name__, place(error))
     return Failure(StatusCode.INTERNAL, "internal error")
+
+
+@asynccontextmanager
+async def told(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+    """Whatever goes wrong within is told to the caller, and ends the call."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the border where errors become statuses
+        failure = translate(error)
+        await context.abort(failure.status, failure.text, failure.metadata)
 
 
 def _metadata(error: BaseException) -> tuple[tuple[str, str], ...]:

@@ -8,11 +8,11 @@ import grpc
 
 from outrider_cloud.address import Address
 from outrider_cloud.auth import Doorkeeper, TokenBook
-from outrider_cloud.config import ServeConfig
+from outrider_cloud.config import ChannelConfig
 from outrider_cloud.errors import ConfigError
 from outrider_protos.limits import MAX_MESSAGE_BYTES
 
-_SPARE_CALLS = 64  # besides the streams: Describe, health, reflection
+_SPARE_CALLS = 64  # besides those that last: Describe, reports, health, reflection
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -35,15 +35,17 @@ class Port:
 
     server: grpc.aio.Server
     address: Address
+    owners: int  # who may call; 0: everybody on this machine, as one
 
 
-async def bind(config: ServeConfig) -> Port:
+async def bind(config: ChannelConfig) -> Port:
     """Needs the running loop. Raises ConfigError."""
     wanted = Address.parse(config.listen)
     credentials = _credentials(config, wanted)
-    calls = config.max_streams + _SPARE_CALLS
+    tokens = TokenBook.read(config.token_file) if config.token_file else None
+    calls = config.calls + _SPARE_CALLS
     server = grpc.aio.server(
-        interceptors=[Doorkeeper(TokenBook.read(config.token_file))] if config.token_file else [],
+        interceptors=[Doorkeeper(tokens)] if tokens else [],
         options=(*_OPTIONS, ("grpc.max_concurrent_streams", calls)),
         maximum_concurrent_rpcs=calls,
     )
@@ -56,10 +58,10 @@ async def bind(config: ServeConfig) -> Port:
         raise ConfigError(
             f"cannot listen on {wanted}: the port is in use, or the address is not this machine's"
         ) from error
-    return Port(server, Address(wanted.host, number))
+    return Port(server, Address(wanted.host, number), tokens.count if tokens else 0)
 
 
-def _credentials(config: ServeConfig, address: Address) -> grpc.ServerCredentials | None:
+def _credentials(config: ChannelConfig, address: Address) -> grpc.ServerCredentials | None:
     """None is plain text, for loopback alone."""
     needed = {
         "--tls-cert": config.tls_cert,

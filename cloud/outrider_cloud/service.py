@@ -8,11 +8,13 @@ import itertools
 import logging
 import time
 from contextlib import suppress
+from typing import Final
 
+import grpc
 from grpc import StatusCode
 
 from outrider_cloud.auth import owner_of_call
-from outrider_cloud.errors import DrainingError
+from outrider_cloud.errors import DrainingError, EngineError
 from outrider_cloud.failure import translate
 from outrider_cloud.load import WINDOW_S
 from outrider_cloud.stream import DecodeContext, DecodeStream
@@ -26,7 +28,9 @@ _RETRY_AFTER_MS = 2_000  # another replica takes over at once, a restart takes a
 
 
 class VerifierService(outrider_pb2_grpc.VerifierServicer):
-    """Hands each stream to the worker and keeps count of them."""
+    """Hands each stream to the worker, whose life it shares, and keeps count of them."""
+
+    name: Final = outrider_pb2.DESCRIPTOR.services_by_name["Verifier"].full_name
 
     def __init__(self, worker: Worker, description: outrider_pb2.Description) -> None:
         self._worker = worker
@@ -37,6 +41,12 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
         self._empty.set()
         self._draining = False
 
+    def register(self, server: grpc.aio.Server) -> None:
+        outrider_pb2_grpc.add_VerifierServicer_to_server(self, server)
+
+    async def start(self) -> None:
+        self._worker.start()
+
     async def Describe(
         self, request: outrider_pb2.DescribeRequest, context: object
     ) -> outrider_pb2.Description:
@@ -45,6 +55,10 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
     async def ReportLoad(
         self, request: outrider_pb2.LoadRequest, context: object
     ) -> outrider_pb2.LoadReport:
+        return self.load_report()
+
+    def load_report(self) -> outrider_pb2.LoadReport:
+        """Any thread may ask."""
         busy = self._worker.load.busy(time.monotonic())
         return outrider_pb2.LoadReport(busy=busy, window_s=WINDOW_S, streams=len(self._streams))
 
@@ -88,7 +102,15 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
             return
         self._worker.drain(reason, at_once=True)
         if not await self._emptied(_FAREWELL_S):
-            self.end_streams(reason)
+            self._end_streams(reason)
+
+    async def crash(self) -> None:
+        await self._worker.crashed
+        self._end_streams(EngineError("the model thread died"))
+
+    async def stop(self, timeout_s: float) -> None:
+        """Streams have ended; a thread that is stuck in a forward is left behind."""
+        await self._worker.stop(timeout_s)
 
     async def _emptied(self, timeout_s: float) -> bool:
         with suppress(TimeoutError):
@@ -96,7 +118,7 @@ class VerifierService(outrider_pb2_grpc.VerifierServicer):
                 await self._empty.wait()
         return not self._streams
 
-    def end_streams(self, error: Exception) -> None:
+    def _end_streams(self, error: Exception) -> None:
         """Where the worker cannot: it is dead, or busy beyond all patience."""
         for stream in self._streams:
             stream.end(error)

@@ -1,5 +1,6 @@
 """A real server in this process over a simulated target, and a device reduced to its words."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,9 @@ from outrider_cloud.config import ServeConfig
 from outrider_cloud.engine import Engine, Verdict, Work
 from outrider_cloud.port import bind
 from outrider_cloud.server import Server
+from outrider_cloud.service import VerifierService
 from outrider_cloud.verifier import Verifier, VerifierSettings
+from outrider_cloud.worker import Worker
 from outrider_protos.codec import decode_cloud, encode_device
 from outrider_protos.loghash import LogHash
 from outrider_protos.v1 import outrider_pb2, outrider_pb2_grpc
@@ -65,7 +68,8 @@ async def running_cloud(
 ) -> AsyncIterator[Cloud]:
     engine = engine or SimulatedTarget()
     port = await bind(config)
-    server = Server(port, Verifier(engine.limits, settings), engine, DESCRIPTION)
+    worker = Worker(Verifier(engine.limits, settings), engine, asyncio.get_running_loop())
+    server = Server(port, [VerifierService(worker, DESCRIPTION)])
     await server.start()
     address = f"localhost:{server.address.port}"
     channel = (

@@ -1,0 +1,1 @@
+"""Releases of drafts: their files for devices, and what becomes of them there."""

@@ -1,0 +1,176 @@
+"""All releases on all devices: what was reported, how it stands, and what does worse.
+
+Whatever happens to it is a change; a fleet to which the same changes happen again is the same. It
+is pure: it knows no wire, no files and no clock.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from outrider_cloud.releases.halting import Ballot, Evidence, HaltTerms
+from outrider_cloud.releases.report import Report, State, Tally
+from outrider_cloud.releases.roll import MOST_DEVICES, Device, Roll, Sums
+
+MOST_RELEASES: Final = 32  # of a line: the newest are judged, and shown
+_MOST_STANDINGS: Final = 128  # so that they fit into one message
+_MOST_DOMAINS: Final = 64  # of a release, those that most is known of
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A device has said something; it replaces what it said of the line before."""
+
+    owner: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A device had been silent for longest, and room was needed."""
+
+    owner: str
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A device counts for or against a release."""
+
+    owner: str
+    device: bytes
+    line: str
+    release: int
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A release was found to do worse. It stays so."""
+
+    line: str
+    release: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A release is too old to be judged any more."""
+
+    line: str
+    release: int
+
+
+Change: TypeAlias = Placed | Forgotten | Counted | Halted | Closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Of one release. Domains are by name, those with the most positions."""
+
+    line: str
+    release: int
+    states: dict[State, int]
+    domains: tuple[tuple[str, Tally], ...]
+    halted: str  # why; empty: it is not
+
+
+class Fleet:
+    """`several_owners`: of those who may report; then none of them can halt a release alone."""
+
+    def __init__(
+        self,
+        terms: HaltTerms = HaltTerms(),
+        *,
+        several_owners: bool = False,
+        most_devices: int = MOST_DEVICES,
+    ) -> None:
+        self._terms = terms
+        self._several_owners = several_owners
+        self._most_devices = most_devices
+        self._rolls: dict[str, Roll] = {}
+        self._evidence: dict[str, dict[int, Evidence]] = {}  # by line and release
+        self._halted: dict[tuple[str, int], str] = {}
+
+    def take(self, owner: str, report: Report) -> list[Change]:
+        """A report of a release that there is. What it changed, in order."""
+        changes = []
+        for change in self._changes(owner, report):
+            self.apply(change)
+            changes.append(change)
+        return changes
+
+    def apply(self, change: Change) -> None:
+        """Let it happen, or happen again."""
+        match change:
+            case Placed(owner, report):
+                self._roll(owner).place(report)
+            case Forgotten(owner, device):
+                self._rolls[owner].forget(device)
+            case Counted(owner, device, line, release, ballot):
+                self._judged(line, release).cast(owner, device, ballot)
+            case Halted(line, release, reason):
+                self._halted[line, release] = reason
+            case Closed(line, release):
+                del self._evidence[line][release]
+
+    def halted(self, line: str, release: int) -> str:
+        """Why; empty: it is not."""
+        return self._halted.get((line, release), "")
+
+    def devices(self, owner: str | None = None) -> int:
+        """How many are known, of one owner or of all."""
+        return sum(roll.devices for roll in self._seen(owner))
+
+    def standings(self, owner: str | None = None) -> list[Standing]:
+        """By line, the newest release first, as one owner's devices or those of all have it."""
+        whole: dict[tuple[str, int], Sums] = {}
+        for roll in self._seen(owner):
+            for place, sums in roll.sums.items():
+                total = whole.setdefault(place, Sums())
+                total += sums
+        ages: dict[str, int] = {}
+        ranked = []
+        for line, release in sorted(whole, reverse=True):
+            ages[line] = ages.get(line, 0) + 1
+            ranked.append((ages[line], line, release))
+        shown = [each for each in sorted(ranked)[:_MOST_STANDINGS] if each[0] <= MOST_RELEASES]
+        order = sorted(shown, key=lambda each: (each[1], each[0]))
+        return [self._standing(line, n, whole[line, n]) for _, line, n in order]
+
+    def _changes(self, owner: str, report: Report) -> Iterator[Change]:
+        """Each is to be applied before the next is asked for."""
+        yield Placed(owner, report)
+        for device in self._rolls[owner].surplus():
+            yield Forgotten(owner, device)
+        line, release = report.line, report.release
+        ballot = Ballot.of(report)
+        if not self._judged(line, release).admits(owner, report.device, ballot):
+            return
+        yield Counted(owner, report.device, line, release, ballot)
+        verdict = self._judged(line, release).verdict(several_owners=self._several_owners)
+        if verdict and not self.halted(line, release):
+            yield Halted(line, release, verdict)
+        if len(self._evidence[line]) > MOST_RELEASES:
+            yield Closed(line, min(self._evidence[line]))
+
+    def _seen(self, owner: str | None) -> list[Roll]:
+        if owner is None:
+            return list(self._rolls.values())
+        return [self._rolls[owner]] if owner in self._rolls else []
+
+    def _roll(self, owner: str) -> Roll:
+        return self._rolls.setdefault(owner, Roll(self._most_devices))
+
+    def _judged(self, line: str, release: int) -> Evidence:
+        return self._evidence.setdefault(line, {}).setdefault(release, Evidence(self._terms))
+
+    def _standing(self, line: str, release: int, sums: Sums) -> Standing:
+        known = sorted(sums.domains.items(), key=lambda each: -each[1].positions)
+        return Standing(
+            line=line,
+            release=release,
+            states={state: sums.states[state] for state in State},
+            domains=tuple(sorted(known[:_MOST_DOMAINS], key=lambda each: each[0])),
+            halted=self.halted(line, release),
+        )

@@ -1,0 +1,154 @@
+"""A release that does worse is halted soon, a good one as seldom as promised, in any order."""
+
+import os
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import pytest
+
+from outrider_cloud.releases.fleet import Fleet
+from outrider_cloud.releases.halting import HaltTerms
+from outrider_cloud.releases.report import Report, State, Tally
+
+TERMS = HaltTerms()
+POSITIONS = 1000
+OWNER = "anna"
+
+
+def ended(state: State, loss: float = 0.0, device: bytes | None = None) -> Report:
+    """A device lost this much of an acceptance of a half."""
+    before = POSITIONS // 2
+    tally = Tally(
+        answers=9,
+        positions=POSITIONS,
+        agreed=before - round(loss * POSITIONS),
+        agreed_before=before,
+    )
+    return Report(
+        device=device or os.urandom(16),
+        line="main",
+        release=7,
+        state=state,
+        domains=(("sums", tally),),
+    )
+
+
+def halts_after(reports: Iterable[Report], fleet: Fleet | None = None) -> int | None:
+    """How many reports it took."""
+    fleet = fleet or Fleet()
+    for count, report in enumerate(reports, start=1):
+        fleet.take(OWNER, report)
+        if fleet.halted("main", 7):
+            return count
+    return None
+
+
+def trials(random: Random, bad: float, devices: int, loss: float = 0.0) -> list[Report]:
+    """Each device's trial begins and ends; a share `bad` of them badly."""
+    names = [random.randbytes(16) for _ in range(devices)]
+    begins = [ended(State.ON_TRIAL, device=name) for name in names]
+    ends = [
+        ended(State.REVERTED if random.random() < bad else State.COMMITTED, loss, name)
+        for name in names
+    ]
+    return [report for pair in zip(begins, ends, strict=True) for report in pair]
+
+
+@pytest.mark.parametrize(("bad", "devices"), [(1.0, 10), (0.5, 40), (0.25, 200)])
+def test_a_release_whose_trials_end_badly_is_halted_soon(bad: float, devices: int) -> None:
+    found = [halts_after(trials(Random(seed), bad, devices)) for seed in range(40)]
+    assert found.count(None) <= 4
+
+
+def test_at_the_border_a_release_is_halted_as_seldom_as_promised() -> None:
+    """Both the share of bad ends and the loss are what is just allowed, in each of 1000 fleets."""
+    halted = 0
+    for seed in range(1000):
+        random, fleet = Random(seed), Fleet(TERMS)
+        for report in trials(random, TERMS.bad, 100):
+            loss = random.choice((0.0, 2 * TERMS.loss)) if report.state is not State.ON_TRIAL else 0
+            told = ended(report.state, loss, report.device)
+            fleet.take(OWNER, told)
+        halted += bool(fleet.halted("main", 7))
+    assert halted <= 1000 * TERMS.error
+
+
+def test_bad_trials_that_end_before_the_good_ones_prove_nothing() -> None:
+    """Six of a hundred are bad, and the first to end: fewer than are allowed, but all at once."""
+    names = [os.urandom(16) for _ in range(100)]
+    begins = [ended(State.ON_TRIAL, device=name) for name in names]
+    bad = [ended(State.REVERTED, device=name) for name in names[:6]]
+    good = [ended(State.COMMITTED, device=name) for name in names[6:]]
+    assert halts_after([*begins, *bad, *good]) is None
+
+
+@pytest.mark.parametrize(("loss", "devices"), [(0.3, 10), (0.1, 40), (0.06, 120)])
+def test_a_release_that_costs_acceptance_is_halted_soon(loss: float, devices: int) -> None:
+    found = halts_after(ended(State.COMMITTED, loss) for _ in range(devices))
+    assert found is not None
+
+
+def test_a_release_that_gains_is_never_halted() -> None:
+    assert halts_after(ended(State.COMMITTED, -0.1) for _ in range(1000)) is None
+
+
+def test_the_reason_says_which_bet_was_won() -> None:
+    bad, worse = Fleet(), Fleet()
+    for _ in range(30):
+        bad.take(OWNER, ended(State.REFUSED))
+        worse.take(OWNER, ended(State.COMMITTED, 0.3))
+    assert "10% of the devices" in bad.halted("main", 7)
+    assert "acceptance" in worse.halted("main", 7)
+
+
+def test_a_device_counts_once_with_its_first_end() -> None:
+    device = os.urandom(16)
+    turns = [State.REVERTED, State.ON_TRIAL, State.REVERTED, State.COMMITTED] * 100
+    assert halts_after(ended(state, device=device) for state in turns) is None
+    fleet = Fleet()
+    for _ in range(100):
+        device = os.urandom(16)
+        fleet.take(OWNER, ended(State.COMMITTED, device=device))
+        fleet.take(OWNER, ended(State.REVERTED, 0.5, device=device))
+    assert not fleet.halted("main", 7)
+
+
+def test_a_halted_release_stays_so() -> None:
+    fleet = Fleet()
+    assert halts_after((ended(State.REVERTED) for _ in range(20)), fleet) is not None
+    for _ in range(500):
+        fleet.take(OWNER, ended(State.COMMITTED))
+    assert fleet.halted("main", 7)
+
+
+def test_a_release_is_judged_by_its_own_devices() -> None:
+    fleet = Fleet()
+    assert halts_after((ended(State.REVERTED) for _ in range(20)), fleet) is not None
+    assert not fleet.halted("main", 8)
+    assert not fleet.halted("other", 7)
+
+
+def told(fleet: Fleet, owners: Sequence[str], state: State, each: int) -> bool:
+    for _ in range(each):
+        for owner in owners:
+            fleet.take(owner, ended(state))
+    return bool(fleet.halted("main", 7))
+
+
+def test_no_owner_halts_alone_however_many_devices_it_makes_up() -> None:
+    fleet = Fleet(several_owners=True)
+    assert not told(fleet, ["mallory"], State.REVERTED, 5_000)
+    assert not told(fleet, ["anna", "bert"], State.COMMITTED, 30)
+    assert not told(fleet, ["mallory"], State.REVERTED, 5_000)
+
+
+def test_several_owners_with_a_device_each_halt_together() -> None:
+    owners = [f"owner {number}" for number in range(12)]
+    assert told(Fleet(several_owners=True), owners, State.REVERTED, 1)
+
+
+def test_the_ballots_of_an_owner_are_bounded() -> None:
+    """What comes after the first so many changes nothing."""
+    fleet = Fleet(HaltTerms(ballots=50))
+    assert not told(fleet, ["anna"], State.COMMITTED, 50)
+    assert not told(fleet, ["anna"], State.REVERTED, 500)

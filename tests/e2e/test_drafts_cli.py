@@ -1,0 +1,139 @@
+"""`outrider drafts` as a person uses it, on channels of every kind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from outrider_edge.cli import app
+from outrider_edge.config import SHIPPED_DRAFT
+from outrider_edge.releases.store import DraftStore, digest_of
+from outrider_protos.release import Line
+from tests.simulators.drafts import spoiled
+from tests.simulators.process import announced, process
+from tests.simulators.signed_channel import Publication, SignedChannel
+from tests.simulators.static_web import StaticWeb
+
+RUNNER = CliRunner()
+
+
+class Desk:
+    """A channel with one release, and the flags of a device that follows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.signed = SignedChannel(folder / "channel")
+        self.factory = spoiled(folder / "weak.gguf", 1.0)
+        wish = Publication(number=1, file=SHIPPED_DRAFT, delta_from=self.factory)
+        self.signed.publish(wish, Line(stable=1))
+        (folder / "root.json").write_bytes(self.signed.root_bytes)
+        self.flags = [
+            *("--root", str(folder / "root.json"), "--draft", str(self.factory)),
+            *("--drafts", str(folder / "drafts"), "--ledger", str(folder / "ledger.sqlite")),
+        ]
+
+    @property
+    def store(self) -> DraftStore:
+        return DraftStore(self.folder / "drafts" / "demo", self.factory)
+
+    def run(self, *words: str, channel: str | None = None, code: int = 0) -> str:
+        where = ("--channel", channel or str(self.signed.folder))
+        result = RUNNER.invoke(app, ["drafts", *words, *where, *self.flags])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def ledger(self) -> dict[str, int]:
+        flags = ["--ledger", str(self.folder / "ledger.sqlite"), "--json"]
+        result = RUNNER.invoke(app, ["ledger", *flags])
+        found: dict[str, int] = json.loads(result.output)["updates"]
+        return found
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_release_is_installed_listed_pinned_and_rolled_back(desk: Desk) -> None:
+    assert "release 1 is on trial" in desk.run("update")
+    listed = desk.run("list")
+    assert "trial" in listed and "active, factory" in listed
+    desk.store.write(desk.store.pointer().commit())
+    assert "pinned to release 1" in desk.run("pin")
+    assert "pinned: nothing new" in desk.run("update")
+    assert "unpinned" in desk.run("pin", "--off")
+    assert "up to date" in desk.run("update")
+    assert "2 checked, all are what they should be" in desk.run("verify")
+    assert "back to the draft it came with" in desk.run("rollback")
+    assert json.loads(desk.run("update", "--json"))["state"] == "up to date"  # refused for good
+    rows = json.loads(desk.run("list", "--json"))
+    assert [row["role"] for row in rows["drafts"]] == ["active, factory"]
+    assert rows["refused"] == [digest_of(SHIPPED_DRAFT)]
+
+
+def test_damage_is_found_and_fetched_again(desk: Desk) -> None:
+    desk.run("update")
+    store = desk.store
+    store.write(store.pointer().commit())
+    installed = store.path(digest_of(SHIPPED_DRAFT))
+    installed.write_bytes(installed.read_bytes()[:-1] + b"!")
+    assert "damaged" in desk.run("verify", code=4)
+    assert desk.store.pointer().drafting == digest_of(desk.factory)
+    assert "on trial" in desk.run("update")
+
+
+def test_the_web_is_counted_and_left_alone_when_told(desk: Desk) -> None:
+    with StaticWeb(desk.signed.folder) as web:
+        assert "on trial" in desk.run("update", channel=web.url)
+        sent, received = web.sent, web.received
+        asked = len(web.asked)
+        said = desk.run("update", "--local-only", channel=web.url, code=2)
+        assert "no connection may be opened" in said
+        assert len(web.asked) == asked
+    counted = desk.ledger()
+    assert counted["bytes_received"] == pytest.approx(sent, rel=0.05)
+    assert counted["bytes_sent"] == pytest.approx(received, rel=0.2)
+
+
+@pytest.fixture
+def cloud_of(desk: Desk) -> Iterator[str]:
+    flags = ("--listen", "127.0.0.1:0", "--json")
+    with process("releases", str(desk.signed.folder), *flags) as cloud:
+        yield json.loads(announced(cloud))["address"]
+
+
+def test_a_cloud_is_a_channel_too(desk: Desk, cloud_of: str) -> None:
+    desk.flags += ["--cloud", cloud_of]
+    assert "on trial" in desk.run("update", channel="cloud")
+    assert desk.ledger()["bytes_received"] > 100_000
+    assert "cannot" not in desk.run("update", "--no-report", channel="cloud")
+    desk.run("update", "--local-only", channel="cloud", code=2)
+
+
+def test_following_hears_news(desk: Desk, cloud_of: str) -> None:
+    """Long before it would have looked again."""
+    desk.signed.point(Line())
+    where = ("--channel", "cloud", "--cloud", cloud_of, "--update-every-s", "30")
+    even = ("--update-on-metered", "--update-on-battery")
+    command = [sys.executable, "-m", "outrider_edge", "drafts", "follow", *where, *even]
+    with subprocess.Popen([*command, *desk.flags], stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        assert "up to date" in follower.stdout.readline()
+        began_s = time.monotonic()
+        desk.signed.point(Line(stable=1))
+        assert "on trial" in follower.stdout.readline()
+        assert time.monotonic() - began_s < 20
+        follower.send_signal(signal.SIGTERM)
+        assert follower.wait(30) == 0
+
+
+def test_without_a_channel_there_is_nothing_to_do(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["drafts", "list", "--drafts", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "no releases are followed" in result.output
