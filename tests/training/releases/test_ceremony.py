@@ -1,0 +1,154 @@
+"""Keys come and go; devices that knew the old ones follow, and what a lost key signs is nothing."""
+
+import shutil
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tuf.api.exceptions import ExpiredMetadataError, UnsignedMetadataError
+
+from outrider_training.releases import ceremony
+from outrider_training.releases.ceremony import Hands
+from outrider_training.releases.errors import (
+    KeysMissingError,
+    KeyUnknownError,
+    KeyUnusableError,
+    RepositoryExpiredError,
+    RepositoryMissingError,
+    RepositoryUntrustedError,
+)
+from outrider_training.releases.key_folder import KeyFolder
+from outrider_training.releases.repository import Change
+from tests.training.releases.scene import LINE, Scene
+
+
+def key_ids(folder: KeyFolder) -> list[str]:
+    return [signer.public_key.keyid for signer in folder.signers()]
+
+
+def copied(folder: KeyFolder, target: Path) -> KeyFolder:
+    shutil.copytree(folder.path, target)
+    return KeyFolder(target)
+
+
+def test_keys_are_for_their_owner_alone_and_never_overwritten(scene: Scene) -> None:
+    for folder in scene.hands.both:
+        (key,) = folder.path.glob("*.pem")
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert b"PRIVATE KEY" in key.read_bytes()
+    before = {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()}
+    with pytest.raises(KeyUnusableError, match="holds keys already"):
+        scene.begin()
+    fresh = Hands(KeyFolder(scene.folder / "a"), KeyFolder(scene.folder / "b"))
+    with pytest.raises(RepositoryMissingError, match="there is a repository already"):
+        ceremony.create(
+            scene.repository, fresh, keys=1, threshold=1, anchor=scene.folder / "other.json"
+        )
+    with pytest.raises(KeyUnusableError, match="root of another repository"):
+        ceremony.create(
+            scene.repository, fresh, keys=1, threshold=1, anchor=scene.folder / "root.json"
+        )
+    assert before == {path: path.read_bytes() for path in before}
+    assert not (scene.folder / "a").exists()
+
+
+def test_a_device_follows_when_both_kinds_of_keys_have_changed(scene: Scene, second: Path) -> None:
+    device = scene.reader()
+    device.look()
+    scene.publish(second, second.with_suffix(".json"))
+    (old,) = key_ids(scene.hands.online)
+    fresh = ceremony.rotate_online(scene.repository, scene.hands)
+    assert key_ids(scene.hands.online) == [fresh] != [old]
+    assert device.look().line(LINE).next == 1
+    (first,) = key_ids(scene.hands.offline)
+    ceremony.rotate_offline(scene.repository, scene.hands, first[:10])
+    assert first not in key_ids(scene.hands.offline)
+    scene.roll_out(lambda state: state.promote())
+    assert device.look().line(LINE).stable == 1
+    assert scene.reader().look().line(LINE).stable == 1
+
+
+def test_what_a_removed_online_key_signs_is_refused(
+    scene: Scene, second: Path, tmp_path: Path
+) -> None:
+    """By us, and by devices if somebody puts it there nevertheless."""
+    stolen = copied(scene.hands.online, tmp_path / "stolen")
+    scene.publish(second, second.with_suffix(".json"))
+    ceremony.rotate_online(scene.repository, scene.hands)
+    device = scene.reader()
+    device.look()
+    edition = scene.repository.read(scene.hands.online)
+    with pytest.raises(KeysMissingError, match="releases needs the signatures of 1"):
+        same = Change(releases=edition.roles.releases.signed)
+        scene.repository.replace(edition, same, [stolen])
+    forged = edition.roles.timestamp
+    forged.signed.version += 1
+    forged.sign(stolen.signers()[0])
+    (scene.place / "metadata" / "timestamp.json").write_bytes(forged.to_bytes())
+    with pytest.raises(UnsignedMetadataError):
+        device.look()
+    with pytest.raises(RepositoryUntrustedError, match="timestamp is not signed by its keys"):
+        scene.repository.read(scene.hands.online)
+
+
+def test_an_online_key_that_is_lost_can_be_replaced(scene: Scene, second: Path) -> None:
+    scene.publish(second, second.with_suffix(".json"))
+    device = scene.reader()
+    device.look()
+    (old,) = key_ids(scene.hands.online)
+    scene.hands.online.remove(old)
+    ceremony.rotate_online(scene.repository, scene.hands)
+    assert device.look().line(LINE).next == 1
+
+
+def test_so_many_must_sign_as_were_asked_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path).begin(keys=3, threshold=2)
+    device = scene.reader()
+    device.look()
+    first, other, third = key_ids(scene.hands.offline)
+    away = copied(scene.hands.offline, tmp_path / "away")
+    scene.hands.offline.remove(first)
+    scene.hands.offline.remove(other)
+    with pytest.raises(KeysMissingError, match="root needs the signatures of 2 of its keys, 1"):
+        ceremony.renew(scene.repository, scene.hands.online, scene.hands.offline)
+    hands = Hands(away, scene.hands.online)
+    assert ceremony.revoke_offline(scene.repository, hands, third) == third
+    assert third not in key_ids(away)
+    with pytest.raises(KeyUnknownError, match="fewer than must sign"):
+        ceremony.revoke_offline(scene.repository, hands, first)
+    with pytest.raises(KeyUnknownError, match="names no key"):
+        ceremony.revoke_offline(scene.repository, hands, third)
+    with pytest.raises(KeyUnknownError, match="names no key"):
+        ceremony.rotate_offline(scene.repository, hands, "")
+    device.look()
+
+
+def test_what_has_expired_is_believed_no_more_until_it_is_renewed(
+    scene: Scene, second: Path
+) -> None:
+    """Online keys renew for a year; then the offline ones must."""
+    start = datetime.now(UTC)
+    scene.clock = lambda: start - timedelta(days=8)
+    ceremony.renew(scene.repository, scene.hands.online, None)
+    with pytest.raises(ExpiredMetadataError, match="timestamp"):
+        scene.reader().look()
+    scene.clock = lambda: start
+    ceremony.renew(scene.repository, scene.hands.online, None)
+    scene.reader().look()
+    scene.clock = lambda: start + timedelta(days=366)
+    expired = scene.repository.look().roles.expired(scene.clock())
+    assert expired == ["root", "targets", "releases", "snapshot", "timestamp"]
+    with pytest.raises(RepositoryExpiredError, match="root has expired"):
+        scene.publish(second, second.with_suffix(".json"))
+    ceremony.renew(scene.repository, scene.hands.online, scene.hands.offline)
+    assert scene.repository.look().roles.expired(scene.clock()) == []
+    scene.publish(second, second.with_suffix(".json"))
+    assert scene.reader().look().line(LINE).next == 1
+
+
+@pytest.mark.parametrize("broken", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nAA\n"])
+def test_a_file_that_is_no_key_is_named(scene: Scene, broken: bytes) -> None:
+    (scene.hands.online.path / "strange.pem").write_bytes(broken)
+    with pytest.raises(KeyUnusableError, match=r"strange\.pem: is no private key"):
+        scene.repository.read(scene.hands.online)

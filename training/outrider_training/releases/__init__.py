@@ -1,0 +1,1 @@
+"""Gated drafts become signed releases that devices may install."""

@@ -1,0 +1,118 @@
+"""The lines and releases of an edition, and the next edition with one line changed.
+
+Devices read `LINE/line.json`. What they need not know, the highest number and the releases to go
+back to, stands in a field of its own in the same signed metadata. It signs nothing.
+"""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from tuf.api.metadata import TargetFile, Targets
+
+from outrider_protos.errors import MalformedMessage
+from outrider_protos.release import (
+    MAX_RELEASE_NUMBER,
+    Line,
+    LineName,
+    Number,
+    Release,
+    full_path,
+    line_path,
+)
+from outrider_training.releases.destination import Upload
+from outrider_training.releases.edition import Edition
+from outrider_training.releases.errors import RepositoryUntrustedError, RolloutError
+from outrider_training.releases.line_state import MOST_FORMER, LineState
+from outrider_training.releases.repository import Repository, stored_path
+
+_FIELD: Final = "outrider_lines"
+_MAX_LINE_BYTES: Final = 1 << 14
+_NUMBER: Final = re.compile(r"/([0-9]{1,10})\.")
+
+
+class _Remembered(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    highest: Annotated[int, Field(ge=0, le=MAX_RELEASE_NUMBER)]
+    former: Annotated[tuple[Number, ...], Field(max_length=MOST_FORMER, strict=False)] = ()
+
+
+_LINES: Final = TypeAdapter(dict[LineName, _Remembered])
+_NAME: Final = TypeAdapter(LineName)
+
+
+def check_name(line: str) -> None:
+    """Raises RolloutError."""
+    try:
+        _NAME.validate_python(line)
+    except ValidationError as error:
+        raise RolloutError(
+            f"{line!r} cannot name a line: small letters, digits, '.', '_' and '-', at most 64"
+        ) from error
+
+
+def line_names(edition: Edition) -> list[str]:
+    """Every line that ever had a release. Raises RepositoryUntrustedError."""
+    return sorted(_remembered(edition.roles.releases.signed))
+
+
+def read_line(repository: Repository, edition: Edition, name: str) -> LineState:
+    """A new one if there is none. Raises RepositoryUntrustedError, DestinationError."""
+    remembered = _remembered(edition.roles.releases.signed).get(name)
+    data = repository.read_target(edition, line_path(name), _MAX_LINE_BYTES)
+    if remembered is None or data is None:
+        return LineState()
+    try:
+        line = Line.parse_json(data)
+    except MalformedMessage as error:
+        raise RepositoryUntrustedError(line_path(name), "is malformed") from error
+    return LineState(line=line, highest=remembered.highest, former=remembered.former)
+
+
+def release_file(edition: Edition, line: str, number: int) -> tuple[str, Release]:
+    """SHA-256 of a release's full file, and what is said of it. Raises
+    RepositoryUntrustedError.
+    """
+    path = full_path(line, number)
+    found = edition.roles.releases.signed.targets.get(path)
+    if found is None:
+        raise RepositoryUntrustedError(path, "is missing")
+    try:
+        return found.hashes["sha256"], Release.parse(found.custom)
+    except (MalformedMessage, KeyError) as error:
+        raise RepositoryUntrustedError(path, "is described in a way that is malformed") from error
+
+
+def with_line(
+    edition: Edition, name: str, state: LineState, added: Mapping[str, TargetFile]
+) -> tuple[Targets, Upload]:
+    """What the next edition says of releases, and the line's own file. Releases that nobody may
+    install any more are left out.
+    """
+    releases = deepcopy(edition.roles.releases.signed)
+    files = {path: file for path, file in releases.targets.items() if _stays(path, name, state)}
+    data = state.line.model_dump_json().encode()
+    pointer = TargetFile.from_data(line_path(name), data)
+    releases.targets = files | dict(added) | {pointer.path: pointer}
+    lines = _remembered(releases)
+    lines[name] = _Remembered(highest=state.highest, former=state.former)
+    releases.unrecognized_fields[_FIELD] = _LINES.dump_python(lines, mode="json")
+    return releases, Upload(stored_path(pointer), data)
+
+
+def _stays(path: str, line: str, state: LineState) -> bool:
+    if not path.startswith(f"{line}/"):
+        return True
+    number = _NUMBER.search(path)
+    return number is not None and int(number[1]) in state.offered
+
+
+def _remembered(releases: Targets) -> dict[str, _Remembered]:
+    found: Any = releases.unrecognized_fields.get(_FIELD, {})
+    try:
+        return _LINES.validate_python(found)
+    except ValidationError as error:
+        raise RepositoryUntrustedError("the list of lines", "is malformed") from error

@@ -1,0 +1,86 @@
+"""A line of releases over time: which one is for everybody, which for some, which come next.
+
+Pure values: every step makes a new state. Numbers only rise, also past what was withdrawn.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from outrider_protos.release import Line
+from outrider_training.releases.errors import RolloutError
+
+MOST_FORMER: Final = 3  # releases to go back to
+FIRST_PERCENT: Final = 10
+_EVERYBODY: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineState:
+    """Raises RolloutError where a step is not possible."""
+
+    line: Line = field(default_factory=Line)
+    highest: int = 0  # number that was ever given
+    former: tuple[int, ...] = ()  # that were stable, the oldest first
+
+    @property
+    def offered(self) -> frozenset[int]:
+        """Releases whose files devices may ask for, now or after a withdrawal."""
+        current = (self.line.stable, self.line.next)
+        return frozenset(self.former).union(number for number in current if number is not None)
+
+    def publish(self, percent: int | None) -> "LineState":
+        """A new release for a share of the devices, instead of one that was on its way to some.
+
+        What was offered to all is stable from then on: who has it keeps it, and may go back to it.
+        Without a share: everybody if nothing is stable yet, else a few.
+        """
+        offered = self.line.next is not None and not self.line.held
+        base = self.promote() if offered and self.line.percent == _EVERYBODY else self
+        if percent is None:
+            percent = _EVERYBODY if base.line.stable is None else FIRST_PERCENT
+        number = self.highest + 1
+        line = Line(stable=base.line.stable, next=number, percent=_checked(percent))
+        return replace(base, line=line, highest=number)
+
+    def stage(self, percent: int) -> "LineState":
+        """Another share."""
+        return self._with(self._staged(), _checked(percent), self.line.held)
+
+    def hold(self) -> "LineState":
+        """Offer it to nobody for the time being."""
+        return self._with(self._staged(), self.line.percent, True)
+
+    def resume(self) -> "LineState":
+        """Offer it again."""
+        return self._with(self._staged(), self.line.percent, False)
+
+    def promote(self) -> "LineState":
+        """What was for some is for everybody."""
+        fresh, old = self._staged(), self.line.stable
+        former = self.former if old is None else (*self.former, old)[-MOST_FORMER:]
+        return replace(self, line=Line(stable=fresh), former=former)
+
+    def withdraw(self) -> "LineState":
+        """Take back what is on its way, or else what is stable: the one before is again."""
+        if self.line.next is not None:
+            return replace(self, line=Line(stable=self.line.stable))
+        if self.line.stable is None:
+            raise RolloutError("nothing is published that could be withdrawn")
+        if not self.former:
+            return replace(self, line=Line())
+        return replace(self, line=Line(stable=self.former[-1]), former=self.former[:-1])
+
+    def _staged(self) -> int:
+        if self.line.next is None:
+            raise RolloutError("no release is on its way: publish one first")
+        return self.line.next
+
+    def _with(self, number: int, percent: int, held: bool) -> "LineState":
+        line = Line(stable=self.line.stable, next=number, percent=percent, held=held)
+        return replace(self, line=line)
+
+
+def _checked(percent: int) -> int:
+    if not 0 <= percent <= _EVERYBODY:
+        raise RolloutError(f"a share of {percent} percent is not between 0 and 100")
+    return percent
