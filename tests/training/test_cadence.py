@@ -20,7 +20,7 @@ def updates(cadence: Cadence, acceptances: Sequence[float | None]) -> list[int]:
         cadence.answered(acceptance)
         if cadence.due() is not None:
             found.append(number)
-            cadence.updated()
+            cadence.updated(0.0)
     return found
 
 
@@ -56,7 +56,7 @@ def test_idleness_counts_once_there_is_something_new() -> None:
     assert cadence.spare(None) is None  # nobody knows
     assert cadence.spare(0.26) is None
     assert cadence.spare(0.25) == Due("the cloud is busy 25% of the time", idle=True)
-    cadence.updated()
+    cadence.updated(0.0)
     assert cadence.spare(0.0) is None
 
 
@@ -85,3 +85,17 @@ def test_text_that_depends_on_a_draft_is_only_learnt_from() -> None:
     guided = replace(at(0, "a", 1), rollback=rollback)
     assert held.take(guided) is guided
     assert held.answers() == []
+
+
+def test_a_schedule_counts_from_the_last_update_and_wants_answers() -> None:
+    cadence = Cadence(Rhythm(every=None, schedule_s=60.0))
+    assert cadence.scheduled(1000.0) is None  # from here on
+    assert cadence.scheduled(2000.0) is None  # nothing to learn from
+    cadence.answered(0.5)
+    assert cadence.scheduled(1059.0) is None
+    assert cadence.scheduled(1060.0) == Due("60 s")
+    cadence.updated(1060.0)
+    assert cadence.scheduled(1200.0) is None
+    cadence.answered(None)
+    assert cadence.scheduled(1119.0) is None
+    assert cadence.scheduled(1120.0) is not None

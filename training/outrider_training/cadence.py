@@ -1,7 +1,7 @@
-"""When an online run updates: after so many answers, when the draft is accepted less and less, or
-when the cloud has little to do.
+"""When an online run updates: after so many answers, when the draft is accepted less and less,
+when the cloud has little to do, or after so long.
 
-Pure; it knows neither models nor clocks.
+Pure; it knows no models, and is told the time.
 """
 
 from collections import deque
@@ -11,11 +11,12 @@ from statistics import fmean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """Of `every`, `fall` and `idle` several may be given: the first to be due counts."""
+    """Of `every`, `fall`, `idle` and `schedule_s` several may be given: the first due counts."""
 
     every: int | None = 32  # answers
     fall: float | None = None  # of the mean acceptance below its best, at least
     idle: float | None = None  # share of its time that the cloud computes, at most
+    schedule_s: float | None = None  # since the last update, if there were answers
     window: int = 50  # answers in that mean
     fewest: int = 8  # answers between updates that a fall or idleness calls for
 
@@ -36,6 +37,7 @@ class Cadence:
         self._recent: deque[float] = deque(maxlen=rhythm.window)
         self._best = 0.0
         self._since = 0
+        self._updated_s: float | None = None
 
     def answered(self, acceptance: float | None) -> None:
         """One more answer; None where nothing was proposed in time."""
@@ -70,7 +72,16 @@ class Cadence:
             return None
         return Due(f"the cloud is busy {busy:.0%} of the time", idle=True)
 
-    def updated(self) -> None:
+    def scheduled(self, now_s: float) -> Due | None:
+        """When all answers are taken in: whether it is time."""
+        if self._updated_s is None:
+            self._updated_s = now_s
+        schedule_s = self._rhythm.schedule_s
+        if schedule_s is None or not self._since or now_s - self._updated_s < schedule_s:
+            return None
+        return Due(f"{now_s - self._updated_s:.0f} s")
+
+    def updated(self, now_s: float) -> None:
         """An update was made: what came before it says nothing about the new draft.
 
         Half of what was lost is not expected back: a harder domain is no fall for ever.
@@ -78,4 +89,5 @@ class Cadence:
         if self._recent:
             self._best = (self._best + min(self._best, fmean(self._recent))) / 2
         self._since = 0
+        self._updated_s = now_s
         self._recent.clear()

@@ -4,9 +4,9 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +17,27 @@ from outrider_cloud.shipped import resolve
 from outrider_edge.config import DeviceConfig
 from outrider_protos import settings
 from outrider_training.cadence import Rhythm
-from outrider_training.errors import CloudNeededError, NeverUpdatesError, TargetNeededError
+from outrider_training.cloud_watch import CloudWatch
+from outrider_training.errors import (
+    CloudNeededError,
+    KeysNeededError,
+    NeverUpdatesError,
+    ResourceError,
+    TargetNeededError,
+)
 from outrider_training.examples import Positions, Weighting
 from outrider_training.gate import Terms
 from outrider_training.lesson import Source
 from outrider_training.losses import Loss, Measure
 from outrider_training.online import Attempt, Online, OnlineRun
 from outrider_training.regimen import Measures, Regimen
+from outrider_training.releases.errors import RepositoryExpiredError, RepositoryUntrustedError
+from outrider_training.releases.places import open_destination
+from outrider_training.releases.publication import Published
+from outrider_training.releases.repository import Repository
+from outrider_training.releasing import Course, Releasing
 from outrider_training.replay_buffer import BufferRules, Eviction
 from outrider_training.sampling import Mixture
-from outrider_training.spare import CloudLoad
 
 _DEFAULT = OnlineRun(records="", draft=Path(), output=Path())
 
@@ -46,8 +57,12 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         float | None,
         typer.Option(min=0, max=1, help="Update when --cloud computes at most this share of time."),
     ] = None,
+    schedule_s: Annotated[
+        float | None, typer.Option(min=1, help="Update so long after the last update.")
+    ] = None,
     cloud: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="The cloud that --idle asks.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Asked for --idle, and for halted releases."),
     ] = None,
     ca: Annotated[Path | None, typer.Option(help="CA of that cloud, PEM.")] = None,
     token_file: Annotated[
@@ -84,6 +99,15 @@ def worker_command(  # noqa: PLR0913 - each is a flag
     learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    publish: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Release better drafts there, unattended.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="Folder of the online key.")] = None,
+    line: Annotated[str, typer.Option(help="Which releases.")] = "demo",
+    percent: Annotated[int | None, typer.Option(min=0, max=100, help="As in publish.")] = None,
+    publish_every_s: Annotated[
+        float, typer.Option(min=0, help="Between two releases, and before the first.")
+    ] = 3600.0,
     poll_s: Annotated[float, typer.Option(min=0.01, help="Between looks for shards.")] = 5.0,
     idle_exit_s: Annotated[
         float | None, typer.Option(min=0, help="End after so long without answers.  [never]")
@@ -95,8 +119,10 @@ def worker_command(  # noqa: PLR0913 - each is a flag
     Only a file that the gate passes becomes current. SIGTERM and Ctrl-C end it after the update
     in hand.
     """
-    if not every and fall is None and idle is None:
+    if not every and fall is None and idle is None and schedule_s is None:
         raise NeverUpdatesError
+    if publish is not None and keys is None:
+        raise KeysNeededError
     if idle is not None and cloud is None:
         raise CloudNeededError
     if source is not Source.TEACHER and (target is None or idle is None):
@@ -106,7 +132,7 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         draft=draft,
         output=output,
         tenant=tenant,
-        rhythm=Rhythm(every=every or None, fall=fall, idle=idle),
+        rhythm=Rhythm(every=every or None, fall=fall, idle=idle, schedule_s=schedule_s),
         rules=BufferRules(size=buffer, eviction=evict, passes=passes, half_life=half_life),
         regimen=Regimen(
             measures=Measures(general=Measure(loss=loss)), learning_rate=learning_rate, seed=seed
@@ -120,9 +146,16 @@ def worker_command(  # noqa: PLR0913 - each is a flag
         held_back=held_back,
         seed=seed,
     )
-    with closing(Online(run)) as online, _load_of(cloud, ca, token_file) as load:
+    releasing = None
+    if publish is not None and keys is not None:
+        course = Course(
+            line=line, keys=keys, factory=draft, percent=percent, every_s=publish_every_s
+        )
+        releasing = Releasing(course, Repository(open_destination(publish)))
+    with closing(Online(run)) as online, _watch_of(cloud, ca, token_file) as watch:
         told = _Told(as_json=as_json)
-        _follow(online, load, _until_told(), poll_s, idle_exit_s, told)
+        attention = _Attention(online, watch, releasing, line, told)
+        attention.follow(_until_told(), poll_s, idle_exit_s)
     if online.follower.other_tokenizer:
         count = online.follower.other_tokenizer
         typer.echo(f"left out: {count:,} records of another tokenizer", err=True)
@@ -131,16 +164,16 @@ def worker_command(  # noqa: PLR0913 - each is a flag
 
 
 @contextmanager
-def _load_of(
+def _watch_of(
     cloud: str | None, ca: Path | None, token_file: Path | None
-) -> Iterator[CloudLoad | None]:
+) -> Iterator[CloudWatch | None]:
     if cloud is None:
         yield None
         return
     known = {"cloud": cloud, "ca": ca, "token_file": token_file}
     config = settings.load(DeviceConfig, file=None, environ={}, prefix="", flags=known)
-    with CloudLoad(config.address()) as load:
-        yield load
+    with CloudWatch(config.address()) as watch:
+        yield watch
 
 
 def _until_told() -> threading.Event:
@@ -150,30 +183,52 @@ def _until_told() -> threading.Event:
     return stop
 
 
-def _follow(
-    online: Online,
-    load: CloudLoad | None,
-    stop: threading.Event,
-    poll_s: float,
-    idle_exit_s: float | None,
-    told: "_Told",
-) -> None:
-    busy = load.busy if load is not None else lambda: None
-    heard_s = time.monotonic()
-    while not stop.is_set():
-        try:
-            count = online.turn(told.attempt, stop.is_set, busy)
-            told.trouble(load.problem if load is not None else None)
-            told.damaged(online.follower.damaged)
-        except StoreError as error:  # a network file system may be back in a while
-            told.trouble(str(error))
-            count = 0
-        if count:
-            heard_s = time.monotonic()
-        elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """Everything that is looked after in turn."""
+
+    online: Online
+    watch: CloudWatch | None
+    releasing: Releasing | None
+    line: str
+    told: "_Told"
+
+    def follow(self, stop: threading.Event, poll_s: float, idle_exit_s: float | None) -> None:
+        """Until told to stop, or until nothing has come for so long."""
+        heard_s = time.monotonic()
+        while not stop.is_set():
+            try:
+                count = self._turn(stop)
+            except StoreError as error:  # a network file system may be back in a while
+                self.told.trouble(str(error))
+                count = 0
+            self._release()
+            if count:
+                heard_s = time.monotonic()
+            elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
+                return
+            else:
+                stop.wait(poll_s)
+
+    def _turn(self, stop: threading.Event) -> int:
+        busy = self.watch.busy if self.watch is not None else lambda: None
+        count = self.online.turn(self.told.attempt, stop.is_set, busy)
+        self.told.trouble(self.watch.problem if self.watch is not None else None)
+        self.told.damaged(self.online.follower.damaged)
+        return count
+
+    def _release(self) -> None:
+        """A repository that is away may be back in a while: learning goes on."""
+        if self.releasing is None:
             return
-        else:
-            stop.wait(poll_s)
+        try:
+            halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
+            self.told.held(self.releasing.mind(halted))
+            self.told.published(
+                self.releasing.offer(self.online.current, self.online.report_against)
+            )
+        except (ResourceError, RepositoryUntrustedError, RepositoryExpiredError) as error:
+            self.told.trouble(str(error))
 
 
 class _Told:
@@ -192,6 +247,20 @@ class _Told:
         """Those that were not told yet."""
         while lines:
             typer.echo(f"left out: {lines.pop(0)}", err=True)
+
+    def held(self, number: int | None) -> None:
+        """The cloud had halted it."""
+        if number is not None:
+            self._say({"held": number}, f"release {number} is on hold: it does worse on devices")
+
+    def published(self, published: Published | None) -> None:
+        """A new release."""
+        if published is not None:
+            text = f"release {published.number} is offered to {published.percent} % of the devices"
+            self._say({"published": asdict(published)}, text)
+
+    def _say(self, values: Mapping[str, object], text: str) -> None:
+        typer.echo(json.dumps(values) if self._as_json else text)
 
     def attempt(self, attempt: Attempt) -> None:
         verdict = attempt.verdict

@@ -143,11 +143,18 @@ class FolderBusyError(CallerError):
         super().__init__(f"another worker is at work in {folder}")
 
 
+class KeysNeededError(CallerError):
+    """Nothing is released unsigned."""
+
+    def __init__(self) -> None:
+        super().__init__("--publish needs --keys, the folder of the online key")
+
+
 class NeverUpdatesError(CallerError):
     """Nothing would ever call for an update."""
 
     def __init__(self) -> None:
-        super().__init__("with --every 0 nothing is learnt without --fall or --idle")
+        super().__init__("with --every 0 nothing is learnt without --fall, --idle or --schedule-s")
 
 
 class DivergedError(TrainingError):

@@ -5,7 +5,7 @@ domain, and none whose prompt the new draft was trained on. The verdict is `gate
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -68,16 +68,29 @@ def examine(wish: Examination, told: Callable[[int, int], None]) -> Report:
     answers = [record for record in newest if not knows(known, record.prompt)]
     if not answers:
         raise NothingToJudgeError(len(corpus.records), len(newest))
+    report = judged(new, old, answers, wish.terms, told)
+    left_out = len(corpus.records) - len(exact.records)
+    return replace(report, not_exact=left_out, trained_on=len(newest) - len(answers))
+
+
+def judged(
+    new: Candidate,
+    old: Candidate,
+    answers: Sequence[Record],
+    terms: Terms,
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> Report:
+    """By these answers, at least one; none is left out. Raises TrainingError, EdgeError."""
     pairs, steps = replay_both(new, old, answers, told)
     return Report(
-        new_sha256=sha256_of(wish.new),
-        old_sha256=sha256_of(wish.old),
+        new_sha256=sha256_of(new.adapter or new.draft),
+        old_sha256=sha256_of(old.adapter or old.draft),
         base_sha256=None if new.adapter is None else sha256_of(new.draft),
-        terms=wish.terms,
+        terms=terms,
         steps=steps,
-        verdict=judge(pairs, steps, wish.terms),
-        not_exact=len(corpus.records) - len(exact.records),
-        trained_on=len(newest) - len(answers),
+        verdict=judge(pairs, steps, terms),
+        not_exact=0,
+        trained_on=0,
         oldest_s=min(record.time_s for record in answers),
         newest_s=max(record.time_s for record in answers),
     )

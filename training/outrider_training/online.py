@@ -6,6 +6,7 @@ judged by the answers kept back, and only a file that passes takes the place of 
 does not know who waits for new drafts, nor how long to wait for records.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from outrider_edge.llama.gguf_header import file_id
 from outrider_training.cadence import Cadence, Due, Rhythm
 from outrider_training.course import run_id
 from outrider_training.distil import Distiller
-from outrider_training.examination import replay_both
+from outrider_training.examination import Report, judged, replay_both
 from outrider_training.examples import Example, Weighting
 from outrider_training.follower import Follower
 from outrider_training.gate import Terms, Verdict, falls, judge
@@ -83,8 +84,8 @@ class Online:
     worked in before is gone on from. Raises TrainingError, TargetError, EdgeError, StoreError.
     """
 
-    def __init__(self, run: OnlineRun) -> None:
-        self._run = run
+    def __init__(self, run: OnlineRun, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run, self._clock = run, clock
         self.answers = self.attempts = 0
         self.current = run.draft  # the best file so far
         self.outbox = Outbox(run.output)
@@ -125,9 +126,21 @@ class Online:
             count += 1
             self._take(record)
             self._update(self._cadence.due(), told)
+        if not stopped():
+            self._update(self._cadence.scheduled(self._clock()), told)
         if not stopped() and self._cadence.waits_for_idleness:
             self._update(self._cadence.spare(busy()), told)
         return count
+
+    def report_against(self, old: Path) -> Report | None:
+        """The current draft against another file, by what is kept back; None without answers.
+
+        Raises TrainingError, EdgeError.
+        """
+        answers = self._held_back.answers()
+        if not answers:
+            return None
+        return judged(Candidate(self.current), Candidate(old), answers, self._run.terms)
 
     def _take(self, record: Record) -> None:
         self.answers += 1
@@ -162,7 +175,7 @@ class Online:
     def _update(self, due: Due | None, told: Callable[[Attempt], None]) -> None:
         if due is None or not len(self.buffer):
             return
-        self._cadence.updated()
+        self._cadence.updated(self._clock())
         self.attempts += 1
         loss = 0.0
         for _ in range(self._run.steps):

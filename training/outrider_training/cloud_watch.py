@@ -1,16 +1,23 @@
-"""What a cloud says of its own load, for a trainer that takes what is left. It decides nothing."""
+"""What a cloud says of its load and of its devices, for a trainer that minds both.
 
+It decides nothing.
+"""
+
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.errors import CloudRefused, CloudUnavailable
 from outrider_edge.ledger import Meter
+from outrider_protos.v1 import drafts_pb2 as pb
 
 _TIMEOUT_S: Final = 5.0
+_SHOW_FLEET: Final = "/outrider.v1.DraftChannel/ShowFleet"
+_T = TypeVar("_T")
 
 
-class CloudLoad:
+class CloudWatch:
     """A channel to one cloud. Raises BadSettings for an address that cannot be used."""
 
     def __init__(self, address: Address) -> None:
@@ -36,10 +43,22 @@ class CloudLoad:
 
     def busy(self) -> float | None:
         """The share of its time in which it computes; None when it does not say."""
+        report = self._asked(lambda: self._client.load(_TIMEOUT_S))
+        return None if report is None else report.busy
+
+    def halted(self, line: str) -> frozenset[int]:
+        """Releases of a line that it gives to nobody any more; none when it does not say."""
+        fleet = self._asked(
+            lambda: self._client.ask(_SHOW_FLEET, pb.FleetRequest(), pb.Fleet, _TIMEOUT_S)
+        )
+        found = () if fleet is None else fleet.releases
+        return frozenset(each.release for each in found if each.line == line and each.halted)
+
+    def _asked(self, ask: Callable[[], _T]) -> _T | None:
         try:
-            report = self._client.load(_TIMEOUT_S)
+            answer = ask()
         except (CloudUnavailable, CloudRefused) as error:
             self.problem = str(error)
             return None
         self.problem = None
-        return report.busy
+        return answer

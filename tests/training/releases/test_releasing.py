@@ -1,0 +1,147 @@
+"""A worker's drafts become releases by themselves: when due, when better, and not when halted."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from outrider_protos.release import Line
+from outrider_training.examination import Report
+from outrider_training.releases.errors import EvidenceError
+from outrider_training.releases.line_state import LineState
+from outrider_training.releasing import Course, Releasing
+from tests.training.releases.scene import LINE, Scene, learnt, report_of
+
+
+class Gate:
+    """Says what it is told to, and remembers what was compared."""
+
+    def __init__(self, draft: Path, *objections: str) -> None:
+        self.draft, self.objections = draft, objections
+        self.against: list[bytes] = []
+
+    def __call__(self, old: Path) -> Report:
+        self.against.append(old.read_bytes())
+        return report_of(self.draft, old, objections=self.objections)
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def releasing(scene: Scene, factory: Path, clock: Clock, percent: int | None = None) -> Releasing:
+    course = Course(
+        line=LINE,
+        keys=scene.hands.online.path,
+        factory=factory,
+        percent=percent,
+        every_s=60.0,
+    )
+    made = Releasing(course, scene.repository, clock)
+    clock.now_s += 60.0
+    return made
+
+
+def line_of(scene: Scene) -> Line:
+    return scene.reader().look().line(LINE)
+
+
+def test_better_drafts_are_released_not_too_often(scene: Scene, factory: Path) -> None:
+    clock = Clock()
+    worker = releasing(scene, factory, clock)
+    first, second = learnt(factory, "one.gguf", 1), learnt(factory, "two.gguf", 2)
+    clock.now_s = 59.0
+    assert worker.offer(first, Gate(first)) is None  # a worker that was restarted waits as well
+    clock.now_s = 60.0
+    assert worker.offer(factory, Gate(factory)) is None  # devices came with it
+    published = worker.offer(first, Gate(first))
+    assert published is not None and published.number == 1
+    assert published.sizes.keys() >= {"demo/1.gguf", "demo/1.from-0.delta"}
+    gate = Gate(second)
+    clock.now_s = 119.0
+    assert worker.offer(second, gate) is None
+    clock.now_s = 120.0
+    published = worker.offer(second, gate)
+    assert published is not None and published.number == 2
+    assert gate.against == [first.read_bytes()]  # not the factory's: devices have the first
+    assert worker.offer(second, gate) is None
+
+
+def test_what_everybody_was_offered_becomes_stable(scene: Scene, factory: Path) -> None:
+    """So a trial of it that is under way is not called off by the next release."""
+    clock = Clock()
+    worker = releasing(scene, factory, clock, percent=100)
+    first, second = learnt(factory, "one.gguf", 1), learnt(factory, "two.gguf", 2)
+    worker.offer(first, Gate(first))
+    clock.now_s = 120.0
+    worker.offer(second, Gate(second))
+    assert line_of(scene) == Line(stable=1, next=2, percent=100)
+
+
+def test_what_the_gate_refuses_is_not_released(scene: Scene, factory: Path) -> None:
+    clock = Clock()
+    worker = releasing(scene, factory, clock)
+    draft, gate = learnt(factory, "one.gguf", 1), Gate(learnt(factory, "one.gguf", 1), "no better")
+    assert worker.offer(draft, gate) is None
+    assert worker.offer(draft, gate) is None
+    assert len(gate.against) == 1  # judging takes its time: not at every look
+    clock.now_s += 60.0
+    assert worker.offer(draft, lambda old: None) is None
+    clock.now_s += 60.0
+    assert worker.offer(draft, Gate(draft)) is not None  # by newer answers
+
+
+def test_a_report_of_another_file_releases_nothing(scene: Scene, factory: Path) -> None:
+    worker = releasing(scene, factory, Clock())
+    one, two = learnt(factory, "one.gguf", 1), learnt(factory, "two.gguf", 2)
+    with pytest.raises(EvidenceError, match="another file"):
+        worker.offer(one, Gate(two))
+
+
+def test_a_halted_release_is_held_by_signature(scene: Scene, factory: Path) -> None:
+    clock = Clock()
+    worker = releasing(scene, factory, clock, percent=20)
+    draft = learnt(factory, "one.gguf", 1)
+    worker.offer(draft, Gate(draft))
+    assert worker.mind(frozenset()) is None
+    assert worker.mind(frozenset({1})) is None  # too soon after the last look
+    clock.now_s += 30.0
+    assert worker.mind(frozenset({1})) == 1
+    assert line_of(scene) == Line(next=1, percent=20, held=True)
+    clock.now_s += 30.0
+    assert worker.mind(frozenset({1})) is None
+    scene.roll_out(LineState.withdraw)
+    clock.now_s += 30.0
+    assert worker.mind(frozenset({1})) is None
+
+
+def test_a_held_release_is_not_what_devices_have(scene: Scene, factory: Path) -> None:
+    clock = Clock()
+    worker = releasing(scene, factory, clock, percent=20)
+    first, second = learnt(factory, "one.gguf", 1), learnt(factory, "two.gguf", 2)
+    worker.offer(first, Gate(first))
+    worker.mind(frozenset({1}))
+    clock.now_s = 120.0
+    gate = Gate(second)
+    published = worker.offer(second, gate)
+    assert published is not None and published.number == 2
+    assert gate.against == [factory.read_bytes()]
+    assert line_of(scene) == Line(next=2, percent=20)
+
+
+def test_signatures_are_dated_anew_in_time(scene: Scene, factory: Path) -> None:
+    """Also while there is nothing to release: devices would take the channel for frozen."""
+    clock = Clock()
+    worker = releasing(scene, factory, clock)
+    place = scene.place / "metadata" / "timestamp.json"
+    first = place.read_bytes()
+    worker.mind(frozenset())
+    assert place.read_bytes() == first
+    clock.now_s += 30.0
+    scene.clock = lambda: datetime.now(UTC) + timedelta(days=4)
+    worker.mind(frozenset())
+    assert place.read_bytes() != first
+    scene.reader().look()
