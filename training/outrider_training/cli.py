@@ -18,6 +18,9 @@ from outrider_training.cli_data import data, generate_command
 from outrider_training.cli_demo import demo_command
 from outrider_training.cli_distil import distil_command
 from outrider_training.cli_gate import gate_command
+from outrider_training.cli_keys import keys
+from outrider_training.cli_publish import publish_command, rollout_command
+from outrider_training.cli_release_demo import release_demo_command
 from outrider_training.cli_worker import worker_command
 from outrider_training.convert import convert
 from outrider_training.demo_models import DEMO_PLAN, PairPaths, build_pair
@@ -30,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Models for Outrider: conversion to GGUF, the demo pair, and records to learn from.",
+    help="Models for Outrider: conversion to GGUF, the demo pair, records to learn from, releases.",
 )
 
 
@@ -39,7 +42,11 @@ app.command("distil")(distil_command)
 app.command("gate")(gate_command)
 app.command("worker")(worker_command)
 app.command("demo")(demo_command)
+app.command("demo-release")(release_demo_command)
+app.command("publish")(publish_command)
+app.command("rollout")(rollout_command)
 app.add_typer(data, name="data")
+app.add_typer(keys, name="keys")
 
 
 @app.command("convert")

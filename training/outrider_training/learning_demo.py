@@ -42,7 +42,7 @@ MARGIN: Final = 0.03
 _WORKER_MARGIN: Final = 0.02  # which sees other answers than the ones judged by at the end
 _OPTIONS: Final = Options(max_tokens=96)
 _HELD_OUT_SEED, _STREAM_SEED, _WARM_UP_SEED = 2026, 11, 12
-_LOSE_HEART_S: Final = 90.0  # without news from the worker, after the last question
+LOSE_HEART_S: Final = 90.0  # without news from the worker, after the last question
 
 Say = Callable[[str], None]
 
@@ -93,10 +93,10 @@ def run_learning(scale: Scale, say: Say) -> Learning:
     with tempfile.TemporaryDirectory() as folder:
         records, drafts = Path(folder) / "records", Path(folder) / "drafts"
         say(f"the target answers some {', '.join(OTHERS)}: there nothing may get worse")
-        _warm_up(records, scale.warm_up)
+        warm_up(records, scale.warm_up)
         say("starting a cloud that keeps answers, and a worker that learns from them")
         keep = ("--records", str(records), "--records-every-s", "1")
-        with CloudProcess(DEMO, *keep) as cloud, _worker(records, drafts) as worker:
+        with CloudProcess(DEMO, *keep) as cloud, worker_on(records, drafts) as worker:
             settings = DeviceSettings(draft=SHIPPED_DRAFT, cloud=Address(target=cloud.address))
             with Device(settings) as device:
                 return _learn(device, worker, drafts, scale, say, began_s)
@@ -115,11 +115,11 @@ def _learn(
     say(f"asking {scale.requests} questions about {' and '.join(STREAM)}")
     inbox = _Inbox(drafts, device)
     stream = []
-    for number, task in enumerate(_stream(scale.requests)):
+    for number, task in enumerate(stream_of(scale.requests)):
         next_s = time.monotonic() + scale.pace_s
-        _check(worker)
+        check_alive(worker)
         updated = inbox.look()
-        result = _ask(device, task, consent=True)
+        result = ask(device, task, consent=True)
         with Replayer(inbox.current) as replayer:
             agreed = _agreed(replayer, result)
         stream.append(Asked(task.domain, sum(agreed) / len(agreed), updated))
@@ -127,7 +127,7 @@ def _learn(
             say(f"after {number} questions: a better draft is swapped in")
         time.sleep(max(0.0, next_s - time.monotonic()))
     say("waiting for the last update")
-    worker.wait(_LOSE_HEART_S)
+    worker.wait(LOSE_HEART_S)
     inbox.look()
     after = _measure(device, inbox.current, held_out)
     return Learning(
@@ -161,7 +161,8 @@ class _Inbox:
         return True
 
 
-def _warm_up(records: Path, count: int) -> None:
+def warm_up(records: Path, count: int) -> None:
+    """Records of the target's own answers, of all other domains."""
     questions = [
         Question(prompt=task.prompt, domain=domain)
         for domain in OTHERS
@@ -180,13 +181,13 @@ def _warm_up(records: Path, count: int) -> None:
 
 
 @contextmanager
-def _worker(records: Path, drafts: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def worker_on(records: Path, drafts: Path, *more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """`outrider-train worker`, until it has heard of nothing new for a while."""
     rules = ("--every", "40", "--steps", "40", "--held-back", "16", "--margin", str(_WORKER_MARGIN))
     ends = ("--poll-s", "0.5", "--idle-exit-s", "8", "--draft", str(SHIPPED_DRAFT))
     command = [sys.executable, "-m", "outrider_training", "worker", str(records), str(drafts)]
     worker = subprocess.Popen(
-        [*command, *rules, *ends], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [*command, *rules, *ends, *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     try:
         yield worker
@@ -195,18 +196,20 @@ def _worker(records: Path, drafts: Path) -> Iterator["subprocess.Popen[bytes]"]:
         worker.wait()
 
 
-def _check(worker: "subprocess.Popen[bytes]") -> None:
+def check_alive(worker: "subprocess.Popen[bytes]") -> None:
+    """Raises WorkerEndedError if it died."""
     if worker.poll() not in (None, 0):
         raise WorkerEndedError(worker.returncode)
 
 
-def _stream(count: int) -> list[Task]:
+def stream_of(count: int) -> list[Task]:
     """The domains in turn."""
     by_domain = [tasks_of(d, _STREAM_SEED, -(-count // 2), Split.TRAINING) for d in STREAM]
     return list(chain.from_iterable(zip(*by_domain, strict=True)))[:count]
 
 
-def _ask(device: Device, task: Task, *, consent: bool) -> Result:
+def ask(device: Device, task: Task, *, consent: bool) -> Result:
+    """A task as a conversation of its own."""
     options = Options(max_tokens=_OPTIONS.max_tokens, consent=consent, domain=task.domain)
     with device.session(options) as session:
         return session.ask(task.prompt).result()
@@ -223,7 +226,7 @@ def _measure(
     found = {}
     with Replayer(draft) as replayer:
         for domain, tasks in held_out.items():
-            results = [_ask(device, task, consent=False) for task in tasks]
+            results = [ask(device, task, consent=False) for task in tasks]
             agreed = tuple(_agreed(replayer, result) for result in results)
             tokens = sum(map(len, agreed))
             seconds = sum(result.seconds for result in results)
