@@ -181,3 +181,14 @@ def test_what_all_were_offered_is_stable_once_the_next_comes() -> None:
     assert everybodys.publish(10).line == Line(stable=1, next=3, percent=10)
     assert everybodys.stage(100).publish(10).line == Line(stable=2, next=3, percent=10)
     assert everybodys.stage(100).hold().publish(10).line == Line(stable=1, next=3, percent=10)
+
+
+def test_a_delta_is_from_what_is_stable_then(scene: Scene, factory: Path) -> None:
+    """Where everybody was offered each release, the one before is what everybody has."""
+    drafts = [learnt(factory, f"draft{seed}.gguf", seed) for seed in (1, 2, 3)]
+    bases = [factory, *drafts]
+    for number, draft in enumerate(drafts, start=1):
+        report = gate_report(draft.parent, draft, bases[number - 1])
+        done = scene.publish(draft, report, percent=100)
+        if number > 1:
+            assert f"demo/{number}.from-{number - 1}.delta" in done.sizes

@@ -61,7 +61,8 @@ class Press:
     wish: Publication
     repository: Repository
     edition: Edition
-    state: LineState  # before the release
+    before: LineState
+    after: LineState  # who is offered what once it is out
     number: int
     scratch: Path
 
@@ -79,13 +80,13 @@ class Press:
 
     def _evidence(self) -> Report:
         report = read_evidence(self.wish.report, self.wish.draft)
-        if self.state.line.stable is not None:
+        if self.before.line.stable is not None:
             check_against(self.wish.report, report.old_sha256, self._current(), "the old draft")
         return report
 
     def _current(self) -> set[str]:
         """SHA-256 of what devices may have as a release."""
-        numbers = (self.state.line.stable, self.state.line.next)
+        numbers = (self.before.line.stable, self.before.line.next)
         return {self._release(number)[0] for number in numbers if number is not None}
 
     def _deltas(self) -> Iterator[Made]:
@@ -101,7 +102,7 @@ class Press:
         """Files of the draft's mould that most devices have, with their numbers."""
         mould, stable, factory = (
             mould_id(self.wish.draft),
-            self.state.line.stable,
+            self.after.line.stable,
             self.wish.factory,
         )
         if stable is not None and self._release(stable)[1].mould == mould:

@@ -41,7 +41,8 @@ def publish(wish: Publication, repository: Repository, keys: KeyFolder) -> Publi
             wish=wish,
             repository=repository,
             edition=edition,
-            state=state,
+            before=state,
+            after=fresh,
             number=fresh.highest,
             scratch=Path(scratch),
         )
