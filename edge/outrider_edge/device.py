@@ -25,6 +25,7 @@ from outrider_edge.fit import check_fit, local_voice, shared_voice
 from outrider_edge.generation import Outcome
 from outrider_edge.installed import Installed
 from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
@@ -77,15 +78,13 @@ class Device:
             else self._installed.first()
         )
         self._worker = Worker()
-        self._drafts = Drafts(DraftFile(self.model), self._worker)
+        self._drafts = Drafts(DraftFile(self.model, self._laid(adapter)), self._worker)
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
         self._sessions = 0
         self._updates: Updates | None = None
         self._closed = False
-        if adapter is not None:
-            self._begin_under(adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -188,13 +187,17 @@ class Device:
         if self._network is not None:
             self._network.close()
 
-    def _begin_under(self, adapter: Path) -> None:
+    def _laid(self, path: Path | None) -> Adapter | None:
+        """Over the first model. An installed one that is damaged stops nothing."""
+        if path is None:
+            return None
         try:
-            self._drafts.adapt(adapter)
+            return self._worker.run(lambda: Adapter(self.model, path))
         except BadModelFile:
             if self._installed is not None:
-                return  # it drafts without: an installed adapter that is damaged stops nothing
-            self.close()
+                return None
+            self._worker.close()
+            self.model.close()
             raise
 
     def _dial_tone(self) -> CloudClient:
@@ -220,7 +223,9 @@ class Device:
                 tokens=self.settings.context_tokens,
                 branches=options.shape.branches,
                 threads=self.settings.threads,
-            )
+            ),
+            # Where the draft has a say in the text, only one that is known to be good writes it.
+            stays=self._installed is not None and options.mode is not Mode.EXACT,
         )
         if self._installed is None:
             seat.sit()  # what is wrong with it is said now
@@ -246,11 +251,10 @@ class Device:
     def _listener(self, options: Options) -> Callable[[Outcome, Result], None]:
         """Look for a newer draft; who wants to know what comes of the next answer with it."""
         installed = self._installed
-        if installed is None:
+        if installed is None or options.mode is not Mode.EXACT:
             return _nobody
         installed.follow(self._drafts)
-        if options.mode is not Mode.EXACT:
-            return _nobody
+        installed.begins()
         name, domain = installed.name, (options.domain or "") if options.consent else ""
         return lambda outcome, result: installed.answered(outcome, result, domain, name)
 

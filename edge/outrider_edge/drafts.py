@@ -83,18 +83,19 @@ class Drafts:
             model = self._current.model  # the current one is never freed
             self._follow(DraftFile(model, self._laid(model, path)))
 
-    def seat(self, settings: ContextSettings) -> "Seat":
-        """A place for one session."""
-        seat = Seat(self, settings, self._worker)
+    def seat(self, settings: ContextSettings, *, stays: bool = False) -> "Seat":
+        """A place for one session; one that stays keeps to the first file."""
+        seat = Seat(self, settings, self._worker, stays=stays)
         with self._lock:
             self._seats.append(seat)
         return seat
 
-    def take(self) -> DraftFile:
-        """The current file, which stays in memory until it is given back."""
+    def take(self, *, stays: bool) -> DraftFile:
+        """The first or the current file, which stays in memory until it is given back."""
         with self._lock:
-            self._current.seats += 1
-            return self._current
+            file = self.first if stays else self._current
+            file.seats += 1
+            return file
 
     def give_back(self, file: DraftFile) -> None:
         """Somebody who took it needs it no more."""
@@ -145,16 +146,20 @@ class Drafts:
 class Seat:
     """One session's draft: of the file that is current when an answer begins."""
 
-    def __init__(self, drafts: Drafts, settings: ContextSettings, worker: Worker) -> None:
+    def __init__(
+        self, drafts: Drafts, settings: ContextSettings, worker: Worker, *, stays: bool
+    ) -> None:
         self._drafts, self._settings, self._worker = drafts, settings, worker
+        self._stays = stays
         self._held: tuple[DraftFile, LlamaDraft] | None = None
 
     def sit(self) -> tuple[DraftFile, LlamaDraft]:
         """For the next answer. Raises ContextError, Cancelled."""
-        if self._held is not None and self._held[0] is not self._drafts.current:
+        wanted = self._drafts.first if self._stays else self._drafts.current
+        if self._held is not None and self._held[0] is not wanted:
             self.stand_up()
         if self._held is None:
-            file = self._drafts.take()
+            file = self._drafts.take(stays=self._stays)
             try:
                 made = self._worker.run(
                     lambda: LlamaDraft(file.model, self._settings, file.adapter)

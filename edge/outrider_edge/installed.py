@@ -13,9 +13,11 @@ from outrider_edge.errors import BadModelFile, ModelMismatch, StoreFailed
 from outrider_edge.generation import Outcome
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.llama.model import Model
+from outrider_edge.releases.pointer import Pointer
 from outrider_edge.releases.recent import RecentAnswer, RecentAnswers
 from outrider_edge.releases.settings import Following
 from outrider_edge.releases.store import DraftStore
+from outrider_protos.fingerprint import fingerprint
 
 
 class Installed:
@@ -24,48 +26,67 @@ class Installed:
     def __init__(self, following: Following, factory: Path) -> None:
         self._store = DraftStore(following.folder, factory)
         self._recent = RecentAnswers(following.recent_file, following.recent)
-        self._stamp = self._store.stamp()
-        self._name = self._chosen()
+        self._factory = factory
+        self._stamp = -1  # nothing was looked at yet
+        self._name = self._store.pointer().active
 
     def first(self) -> tuple[Model, Path | None]:
-        """What to begin with, and its adapter: the best draft that loads.
+        """What to begin with, and its adapter: the best draft that is known to be good, loads, and
+        has the vocabulary of the factory's.
 
-        Raises BadModelFile if not even the factory's does.
+        Raises BadModelFile if not even the factory's loads.
         """
         pointer = self._store.pointer()
-        for name in (self._name, pointer.active, pointer.previous or pointer.factory):
+        wanted = fingerprint(read_header(self._factory).tokenizer())
+        for name in (pointer.active, pointer.previous):
+            if name is None:
+                continue
             file, adapter = self._store.paths(name)
             try:
                 if adapter is not None:
                     read_header(adapter)  # half a file is found out here
+                if fingerprint(read_header(file).tokenizer()) != wanted:
+                    continue
                 model = Model(file)
             except BadModelFile:
                 continue
             self._name = name
             return model, adapter
         self._name = pointer.factory
-        return Model(self._store.path(pointer.factory)), None
+        return Model(self._factory), None
 
     def follow(self, drafts: Drafts) -> None:
         """Draft with what is chosen now; what cannot be loaded changes nothing."""
         stamp = self._store.stamp()
         if stamp == self._stamp:
             return
-        self._stamp, name = stamp, self._chosen()
+        pointer = self._store.pointer()
+        self._stamp, name = stamp, self._chosen(pointer)
         if name == self._name:
             return
         file, adapter = self._store.paths(name)
         try:
+            if name == pointer.trial:
+                self._store.starting()
             if file == self._store.paths(self._name)[0]:
                 drafts.adapt(adapter)
             else:
                 drafts.swap(file, adapter)
-        except (BadModelFile, ModelMismatch):
+            self._name = name
+            self._store.survived()
+        except (BadModelFile, ModelMismatch, StoreFailed):
             return
-        self._name = name
+
+    def begins(self) -> None:
+        """An answer is about to be drafted: if this process ends before it does, that counts."""
+        if self._store.pointer().trial == self._name:
+            with suppress(StoreFailed):
+                self._store.starting()
 
     def answered(self, outcome: Outcome, result: Result, domain: str, name: str) -> None:
         """An exact answer is finished: whoever tries drafts may look at it."""
+        with suppress(StoreFailed):
+            self._store.survived()
         if outcome.error is not None or outcome.tail:
             return
         answer = RecentAnswer(
@@ -79,8 +100,6 @@ class Installed:
         try:
             if self._recent.keeps:
                 self._recent.add(answer)
-            if self._store.pointer().trial == name:
-                self._store.survived()
         except StoreFailed:
             return  # an answer is worth more than what might be learnt from it
 
@@ -94,13 +113,8 @@ class Installed:
         with suppress(StoreFailed):
             self._store.survived()
 
-    def _chosen(self) -> str:
+    def _chosen(self, pointer: Pointer) -> str:
         """The one on trial, unless processes keep ending with it."""
-        pointer = self._store.pointer()
         if pointer.trial is None or self._store.ends_processes:
-            return pointer.active
-        try:
-            self._store.starting()
-        except StoreFailed:
             return pointer.active
         return pointer.trial

@@ -11,6 +11,7 @@ from outrider_edge.config import SHIPPED_DRAFT
 from outrider_edge.device import Device, DeviceSettings
 from outrider_edge.errors import BadSettings
 from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.options import Mode, Options
 from outrider_edge.releases.settings import Following, UpdateSettings
 from outrider_edge.releases.step import State, Step
 from outrider_edge.releases.store import DraftStore, digest_of
@@ -18,6 +19,7 @@ from outrider_edge.updates import Updates
 from outrider_protos.release import Line
 from tests.e2e.pair import prompts
 from tests.simulators.drafts import spoiled
+from tests.simulators.gguf_files import TinyModel, write_gguf
 from tests.simulators.signed_channel import Publication, SignedChannel
 
 QUESTIONS = prompts("english", "python", "arithmetic", count=8)
@@ -153,3 +155,49 @@ def test_a_release_comes_as_an_adapter_where_that_is_smallest(
     assert texts(during) == texts(after)
     assert set(scene.store.pointer().refused) == {laid}
     assert sum(right for _, right in after) > sum(right for _, right in during)
+
+
+def test_where_the_draft_writes_only_a_proven_one_does(cloud: str, tmp_path: Path) -> None:
+    """In local mode a text is the draft's own: one on trial has no say in it."""
+    scene = Scene(tmp_path, cloud, SHIPPED_DRAFT)
+    local = Options(mode=Mode.LOCAL, max_tokens=24)
+    with Device(scene.settings) as device, device.session(local) as session:
+        before = session.ask(QUESTIONS[0]).result().text
+    bad = spoiled(tmp_path / "bad.gguf", 1.0)
+    scene.signed.publish(Publication(number=1, file=bad), Line(stable=1))
+    assert scene.step().state is State.ON_TRIAL
+    with Device(scene.settings) as device:
+        exact = ask(device, QUESTIONS[:1])
+        with device.session(local) as session:
+            assert session.ask(QUESTIONS[0]).result().text == before
+        assert texts(ask(device, QUESTIONS[:1])) == texts(exact)
+
+
+def test_a_release_of_another_vocabulary_does_not_stand_in_the_way(
+    cloud: str, tmp_path: Path
+) -> None:
+    """It was installed for another draft; the one that the user names now is what counts."""
+    tiny = write_gguf(tmp_path / "tiny.gguf", TinyModel())
+    other = Scene(tmp_path, cloud, tiny)
+    new = write_gguf(tmp_path / "new.gguf", TinyModel(seed=1))
+    other.signed.publish(Publication(number=1, file=new), Line(stable=1))
+    other.step()
+    other.store.write(other.store.pointer().commit())
+    with Device(replace(other.settings, draft=SHIPPED_DRAFT)) as device:
+        assert ask(device, QUESTIONS[:1])[0][0]
+
+
+def test_only_answers_that_were_begun_count_against_a_draft(cloud: str, tmp_path: Path) -> None:
+    """A device that is killed while nobody asks anything says nothing about its draft."""
+    scene = Scene(tmp_path, cloud, spoiled(tmp_path / "weak.gguf", 1.0))
+    scene.signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    scene.step()
+    starts = scene.following.folder / "starts"
+    with Device(scene.settings) as device:
+        assert ask(device, QUESTIONS[:1])[0][0]
+        assert not list(starts.glob("*"))
+        with device.session(Options(max_tokens=200)) as session:
+            answer = session.ask(QUESTIONS[1])
+            assert len(list(starts.glob("*"))) == 1
+            answer.result()
+        assert not list(starts.glob("*"))
