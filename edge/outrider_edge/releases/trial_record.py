@@ -14,6 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from outrider_edge.errors import StoreFailed
 from outrider_edge.releases.examination import Compared
 from outrider_edge.releases.trial import Outcome, Trial
+from outrider_protos.betting import Bet
+
+# That it is too slow at more than half of the looks.
+_PACE: Final = Bet(bar=0.5, least=0.0, parts=(0.5, 0.9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,12 @@ class TrialRecord:
 
     @property
     def outcome(self) -> Outcome:
-        """A draft that is accepted but slow at most looks has lost too."""
+        """A draft that is slow at most looks has lost, however well it is accepted."""
+        growth = _PACE.begun
+        for value in (*(1.0,) * self.slow, *(0.0,) * self.fast):
+            growth = _PACE.after(growth, value)
+        if _PACE.shown(growth, self.trial.terms.error):
+            return Outcome.REVERT
         if self.trial.outcome is Outcome.COMMIT and self.slow > self.fast:
             return Outcome.REVERT
         return self.trial.outcome
