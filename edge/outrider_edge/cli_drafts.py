@@ -24,8 +24,10 @@ from outrider_edge.errors import BadInput, BadSettings, StoreFailed
 from outrider_edge.exits import EXIT_CODES_HELP
 from outrider_edge.flags import ConfigFlag, JsonFlag, with_release_settings
 from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.releases.messenger import keep_word
 from outrider_edge.releases.naming import called, named, ordered, short
 from outrider_edge.releases.pointer import Pointer, files_of
+from outrider_edge.releases.report import Fate
 from outrider_edge.releases.settings import UpdateSettings
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.report import error_json
@@ -132,9 +134,13 @@ def pin_command(
 def rollback_command(flags: Mapping[str, object], config: ConfigFlag = None) -> None:
     """Go back to the draft before this one, and never install this one again."""
     with ending(False):
+        _, settings = _chosen(flags, config)
         store = _store(flags, config)
         with store.changing():
-            pointer = store.pointer().roll_back()
+            before = store.pointer()
+            left, pointer = before.number(before.drafting), before.roll_back()
+            if left is not None:
+                keep_word(store, settings.following.line, left, Fate.REVERTED, ())
             store.write(pointer)
         print(f"back to {called(pointer, pointer.active)}")
 

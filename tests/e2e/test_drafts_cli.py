@@ -101,6 +101,32 @@ def test_the_web_is_counted_and_left_alone_when_told(desk: Desk) -> None:
     assert counted["bytes_sent"] == pytest.approx(received, rel=0.2)
 
 
+def test_what_has_come_stays_whatever_is_looked_at_meanwhile(desk: Desk) -> None:
+    half = desk.store.incoming(digest_of(SHIPPED_DRAFT))
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half of a file")
+    desk.run("verify")
+    desk.run("pin")
+    desk.run("pin", "--off")
+    assert half.read_bytes() == b"half of a file"
+
+
+def test_a_rollback_is_told_to_the_cloud(desk: Desk, cloud_of: str) -> None:
+    desk.flags += ["--cloud", cloud_of]
+    desk.run("update", channel="cloud")
+    desk.store.write(desk.store.pointer().commit())
+    desk.run("rollback", channel="cloud")
+    desk.run("update", channel="cloud")
+    fleet = subprocess.run(
+        [sys.executable, "-m", "outrider_cloud", "fleet", "--cloud", cloud_of, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (row,) = json.loads(fleet.stdout)["releases"]
+    assert (row["reverted"], row["on_trial"]) == (1, 0)
+
+
 @pytest.fixture
 def cloud_of(desk: Desk) -> Iterator[str]:
     flags = ("--listen", "127.0.0.1:0", "--json")

@@ -29,15 +29,7 @@ class Messenger:
 
     def say(self, release: int, fate: Fate, pairs: tuple[Compared, ...]) -> None:
         """Kept until it is heard; a later word takes its place."""
-        word = Word(
-            device=self._store.device().hex(),
-            line=self._line,
-            release=release,
-            fate=fate,
-            pairs=pairs,
-        )
-        with self._store.failing():
-            self._store.word.write_bytes(_JSON.dump_json(word))
+        keep_word(self._store, self._line, release, fate, pairs)
         self.deliver()
 
     def deliver(self) -> None:
@@ -53,6 +45,15 @@ class Messenger:
         except EdgeError:
             pass  # nobody wants to hear it
         self._store.word.unlink(missing_ok=True)
+
+
+def keep_word(
+    store: DraftStore, line: str, release: int, fate: Fate, pairs: tuple[Compared, ...]
+) -> None:
+    """For the next time that a channel is open. Raises StoreFailed."""
+    word = Word(device=store.device().hex(), line=line, release=release, fate=fate, pairs=pairs)
+    with store.failing():
+        store.word.write_bytes(_JSON.dump_json(word))
 
 
 _JSON: Final = TypeAdapter(Word)

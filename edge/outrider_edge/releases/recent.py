@@ -79,6 +79,8 @@ class RecentAnswers:
                 connection.execute(_SCHEMA)
                 yield connection
         except (sqlite3.Error, OSError) as error:
+            if type(error) is sqlite3.DatabaseError:  # no database, or half of one: begin anew
+                self._path.unlink(missing_ok=True)
             problem = error.strerror if isinstance(error, OSError) else error
             raise StoreFailed(f"recent answers, in {self._path.name}: {problem}") from error
 

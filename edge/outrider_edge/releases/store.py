@@ -19,7 +19,8 @@ from typing import Final
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
-from outrider_edge.errors import BadRelease, Busy, StoreFailed
+from outrider_edge.errors import BadModelFile, BadRelease, Busy, StoreFailed
+from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.pointer import Pointer, files_of
 
 _POINTER: Final = "pointer.json"
@@ -108,9 +109,6 @@ class DraftStore:
             for file_ in self._files.glob("*.gguf"):
                 if file_.stem not in kept:
                     file_.unlink()
-            # What was on its way has come, or is not wanted; who began with another draft, too.
-            for left in (*self.incoming("").glob("*"), *self._starts.glob("*")):
-                left.unlink(missing_ok=True)
 
     def device(self) -> bytes:
         """A number of this device for this line alone: random, so that it says nothing else."""
@@ -125,22 +123,38 @@ class DraftStore:
         path.unlink()  # it died while writing it
         return self.device()
 
+    def forget_beginnings(self) -> None:
+        """What was on its way has come, or is not wanted; processes began with another draft."""
+        with self.failing():
+            for left in (*self.incoming("").glob("*"), *self._starts.glob("*")):
+                left.unlink(missing_ok=True)
+
     def starting(self) -> None:
-        """This process begins to use the draft on trial."""
+        """This process begins something with the draft on trial."""
         with self.failing():
             self._starts.mkdir(parents=True, exist_ok=True)
-            (self._starts / str(os.getpid())).touch()
+            (self._starts / _life(os.getpid())).touch()
 
     def survived(self) -> None:
-        """The draft on trial had its part in an answer, or was closed as it should be."""
+        """It ended, and the process is still there."""
         with self.failing():
-            (self._starts / str(os.getpid())).unlink(missing_ok=True)
+            (self._starts / _life(os.getpid())).unlink(missing_ok=True)
 
     @property
     def ends_processes(self) -> bool:
         """Whether so many processes have ended with the draft on trial that it must be why."""
-        pids = [path.name for path in self._starts.glob("*") if path.name.isdecimal()]
-        return sum(not psutil.pid_exists(int(pid)) for pid in pids) >= MOST_STARTS
+        lives = [path.name for path in self._starts.glob("*")]
+        return sum(not _lives(life) for life in lives) >= MOST_STARTS
+
+    def heal(self) -> None:
+        """Remove kept files that cannot be drafts any more, so that they are fetched again: what
+        names them falls back to an older one.
+        """
+        for file in self.pointer().kept_files - {self._factory_name}:
+            try:
+                read_header(self.path(file))
+            except BadModelFile:
+                self.remove(file)
 
     def add(self, file: Path, name: str) -> Path:
         """Take a file of this file system in, under its digest. Raises BadRelease if it is not
@@ -180,7 +194,8 @@ class DraftStore:
     def changing(self) -> Iterator[None]:
         """The right to change it. Raises Busy while another process has it."""
         with self.failing():
-            self._files.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._files.mkdir(exist_ok=True)
             lock = (self._folder / "lock").open("ab")
         with lock:
             try:
@@ -212,6 +227,19 @@ class DraftStore:
             yield
         except OSError as error:
             raise StoreFailed(f"the drafts of this device: {error.strerror or error}") from error
+
+
+def _life(pid: int) -> str:
+    """Of one process: numbers come again, with every start of a container for one."""
+    return f"{pid}-{psutil.Process(pid).create_time():.2f}"
+
+
+def _lives(life: str) -> bool:
+    pid = life.partition("-")[0]
+    try:
+        return pid.isdecimal() and _life(int(pid)) == life
+    except psutil.Error:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

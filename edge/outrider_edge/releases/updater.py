@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
-from outrider_edge.errors import DraftError, NetworkError, PeerError
+from outrider_edge.errors import CloudRefused, DraftError, NetworkError, PeerError
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.catalogue import Catalogue, Offer
 from outrider_edge.releases.examination import (
@@ -63,6 +63,7 @@ class Updater:
         """Do what there is to do. Raises Busy while another process does."""
         with self._store.changing():
             self._messenger.deliver()
+            self._store.heal()
             pointer = self._store.pointer()
             if pointer.trial is not None:
                 return self._go_on(pointer, pointer.trial, told)
@@ -78,45 +79,66 @@ class Updater:
         line = catalogue.line(self._line)
         if line is None:
             return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
-        offer = self._wanted(catalogue, line, pointer)
-        if offer is None:
-            return Step(State.UP_TO_DATE, None, "up to date")
+        offers = self._offers(catalogue, line)
+        step = Step(State.UP_TO_DATE, None, "up to date")
+        for offer, open_ in offers:
+            if pointer.active in names_of(offer):
+                return step
+            if open_ and not names_of(offer) & set(pointer.refused):
+                step = self._take(offer, pointer, told, progress)
+                if step.state is not State.UNFIT:
+                    return step
+        if pointer.active == pointer.factory:
+            return step
+        return self._go_back(pointer, "the release in use is offered no more")
+
+    def _offers(self, catalogue: Catalogue, line: Line) -> list[tuple[Offer, bool]]:
+        """In the order of preference, and whether this device may have them."""
+        staged = line.staged(self._line, self._store.device())
+        numbers = ((line.next, staged), (line.stable, True))
+        return [(catalogue.offer(self._line, n), open_) for n, open_ in numbers if n is not None]
+
+    def _take(
+        self, offer: Offer, pointer: Pointer, told: Callable[[Phase], None], progress: Told
+    ) -> Step:
         number = offer.release.number
         if pointer.previous in names_of(offer):
-            self._store.write(pointer.go_back())
-            text = f"release {number} again: the one in use was withdrawn"
-            return Step(State.COMMITTED, number, text)
+            return self._go_back(pointer, f"release {number} again, which was in use before")
         if (problem := self._unfit(offer, pointer)) is not None:
             return Step(State.UNFIT, number, f"release {number} does not fit: {problem}")
         told(Phase.FETCHING)
-        name = Installer(self._channel, self._store, progress).install(offer, pointer)
+        try:
+            name = Installer(self._channel, self._store, progress).install(offer, pointer)
+        except CloudRefused as error:  # it was halted: the one before it may still be had
+            return Step(State.UNFIT, number, f"release {number} is not to be had: {error}")
         if (objection := self._objection(offer, name, pointer, told)) is not None:
             return self._refuse(offer, pointer, objection)
         told(Phase.BEGINNING)
         return self._begin(offer, name, pointer)
 
-    def _wanted(self, catalogue: Catalogue, line: Line, pointer: Pointer) -> Offer | None:
-        """The first that this device may have and has not refused; None if that is in use."""
-        staged = line.staged(self._line, self._store.device())
-        for number, open_ in ((line.next, staged), (line.stable, True)):
-            if number is None:
-                continue
-            offer = catalogue.offer(self._line, number)
-            names = names_of(offer)
-            if pointer.active in names:
-                return None
-            if open_ and not names & set(pointer.refused):
-                return offer
-        return None
+    def _go_back(self, pointer: Pointer, text: str) -> Step:
+        """To the draft before, which was in use and needs no trial."""
+        back = pointer.go_back()
+        self._tell_in_use(back, pointer.number(pointer.active))
+        self._store.write(back)
+        return Step(State.COMMITTED, back.number(back.active), text)
+
+    def _tell_in_use(self, pointer: Pointer, left: int | None) -> None:
+        """Which release drafts now; without any, that the one it had was left."""
+        number = pointer.number(pointer.active)
+        if number is not None:
+            self._messenger.say(number, Fate.COMMITTED, ())
+        elif left is not None:
+            self._messenger.say(left, Fate.REVERTED, ())
 
     def _unfit(self, offer: Offer, pointer: Pointer) -> str | None:
         """What may be otherwise another day: nothing is remembered of it."""
         needs, runtime = offer.release.requirements, version("llama_cpp_python")
         if _numbers(runtime) < _numbers(needs.runtime):
             return f"it needs llama-cpp-python {needs.runtime}, this is {runtime}"
-        file, _ = self._store.paths(pointer.active)
+        file, _ = self._store.paths(pointer.factory)
         if fingerprint(read_header(file).tokenizer()).hex() != needs.tokenizer:
-            return "it has another vocabulary than the draft in use"
+            return "it has another vocabulary than the draft of this device"
         return None
 
     def _objection(
@@ -136,7 +158,7 @@ class Updater:
             replayed = probe(drafts, [_text(answer) for answer in answers], (), self._threads)
         except DraftError as error:
             return str(error)
-        return replay_objection(compared(answers, replayed))
+        return replay_objection(compared(answers, replayed)) or speed_objection(replayed)
 
     def _refuse(self, offer: Offer, pointer: Pointer, objection: str) -> Step:
         for name in sorted(names_of(offer)):
@@ -144,6 +166,7 @@ class Updater:
         number = offer.release.number
         self._messenger.say(number, Fate.REFUSED, ())
         self._store.write(pointer)
+        self._store.forget_beginnings()
         return Step(State.REFUSED, number, f"release {number} is refused: {objection}", again=True)
 
     def _begin(self, offer: Offer, name: str, pointer: Pointer) -> Step:
@@ -151,10 +174,12 @@ class Updater:
         if not self._recent.keeps:
             self._messenger.say(number, Fate.COMMITTED, ())
             self._store.write(pointer.begin_trial(name, number).commit())
+            self._store.forget_beginnings()
             return Step(State.COMMITTED, number, f"release {number} is kept, untried")
         record = TrialRecord(name=name, release=number, seen=self._recent.newest())
         record.save(self._store.trial_record)
         self._messenger.say(number, Fate.ON_TRIAL, record.pairs)
+        self._store.forget_beginnings()
         self._store.write(pointer.begin_trial(name, number))
         return Step(State.ON_TRIAL, number, f"release {number} is on trial from the next answer on")
 
@@ -167,6 +192,7 @@ class Updater:
             self._store.write(pointer.call_off())
             return Step(State.REVERTED, None, "a trial nobody knows of was called off", again=True)
         if self._withdrawn(record):
+            self._tell_in_use(pointer.call_off(), record.release)
             self._store.write(pointer.call_off())
             text = f"release {record.release} was withdrawn or replaced during its trial"
             return Step(State.REVERTED, record.release, text, again=True)

@@ -128,8 +128,8 @@ def test_answers_of_another_version_are_left_out(file: Path) -> None:
 def test_a_file_that_is_none_is_named_without_its_folder(file: Path) -> None:
     recent = RecentAnswers(file, 4)
     file.parent.mkdir()
-    file.write_bytes(b"no database, but longer than a header of one" * 100)
     for use in (lambda: recent.add(answer(1)), recent.newest, lambda: recent.after(0, 1)):
+        file.write_bytes(b"no database, but longer than a header of one" * 100)
         with pytest.raises(StoreFailed, match=r"recent\.sqlite: file is not a database") as caught:
             use()
         assert str(file.parent) not in str(caught.value)

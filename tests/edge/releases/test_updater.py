@@ -1,5 +1,7 @@
 """From one draft to the next: what is good comes to stay, what is bad goes by itself."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -7,11 +9,20 @@ from pathlib import Path
 import pytest
 
 from outrider_edge.config import SHIPPED_DRAFT
-from outrider_edge.errors import Busy, CloudUnavailable, NotOffered, StoreFailed
+from outrider_edge.errors import (
+    Busy,
+    CloudRefused,
+    CloudUnavailable,
+    NotOffered,
+    StoreFailed,
+)
+from outrider_edge.releases.examination import Compared
 from outrider_edge.releases.recent import RecentAnswers
 from outrider_edge.releases.report import Fate, Word
 from outrider_edge.releases.step import Phase, State
 from outrider_edge.releases.store import DraftStore
+from outrider_edge.releases.trial import Outcome
+from outrider_edge.releases.trial_record import TrialRecord
 from outrider_edge.releases.updater import Updater
 from outrider_protos.release import Golden, Line
 from tests.edge.releases.device import CountingChannel, TestDevice
@@ -337,3 +348,110 @@ def test_without_recent_answers_there_is_no_trial(
     step = device.step()
     assert (step.state, step.text) == (State.COMMITTED, "release 1 is kept, untried")
     assert device.pointer.active == name_of(SHIPPED_DRAFT)
+
+
+def kept(device: TestDevice, wish: Publication, line: Line) -> None:
+    """A release that this device has tried and kept."""
+    device.signed.publish(wish, line)
+    assert device.step().state is State.ON_TRIAL
+    device.store.write(device.pointer.commit())
+
+
+def test_what_is_withdrawn_is_left_for_what_was_there_before(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """Also where the channel has nothing else, or nothing that this device has not refused."""
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.point(Line())
+    step = device.step()
+    assert "offered no more" in step.text
+    assert device.pointer.active == name_of(device.factory)
+    assert device.channel.words[-1].fate is Fate.REVERTED
+    assert device.step().state is State.UP_TO_DATE
+    other = spoiled(tmp_path / "other.gguf", 0.1)
+    device.store.write(device.pointer.refuse(name_of(other)))
+    kept(device, Publication(number=3, file=SHIPPED_DRAFT), Line(stable=3))
+    signed.publish(Publication(number=2, file=other), Line(stable=2))
+    device.step()
+    assert device.pointer.active == name_of(device.factory)
+
+
+def test_a_next_that_does_not_fit_does_not_hide_what_is_stable(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    other = spoiled(tmp_path / "other.gguf", 0.1)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=other, runtime="99.0")
+    signed.publish(wish, Line(stable=1, next=2, percent=100))
+    assert (step := device.step()).state is State.ON_TRIAL
+    assert step.release == 1
+
+
+def test_a_next_that_is_withheld_does_not_hide_what_is_stable(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    class Halting(CountingChannel):
+        def read(self, path: str, first: int = 0, count: int | None = None) -> Iterator[bytes]:
+            if path.endswith(".2.gguf"):
+                raise CloudRefused("release 2 is halted")
+            return super().read(path, first, count)
+
+    other = spoiled(tmp_path / "other.gguf", 0.1)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=other)
+    signed.publish(wish, Line(stable=1, next=2, percent=100))
+    device.channel = Halting(signed.folder)
+    assert (step := device.step()).release == 1
+    device.store.write(device.pointer.commit())
+    step = device.step()
+    assert step.state is State.UNFIT
+    assert "halted" in step.text
+
+
+def test_damaged_files_are_fetched_again(device: TestDevice, signed: SignedChannel) -> None:
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    installed = device.store.path(name_of(SHIPPED_DRAFT))
+    installed.write_bytes(installed.read_bytes()[:5000])
+    assert device.step().state is State.ON_TRIAL
+    assert name_of(installed) == name_of(SHIPPED_DRAFT)
+
+
+def test_damaged_memory_of_answers_is_begun_anew(device: TestDevice, signed: SignedChannel) -> None:
+    device.answer(3)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    (device.folder / "recent.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreFailed, match="recent answers"):
+        device.step()
+    assert device.step().state is State.ON_TRIAL
+
+
+def test_only_processes_that_are_gone_count(device: TestDevice, signed: SignedChannel) -> None:
+    """Not this one, and one whose number has come again is gone."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    store, starts = device.store, device.folder / "starts"
+    store.starting()
+    (mine,) = starts.iterdir()
+    assert not store.ends_processes
+    for earlier in ("1.00", "2.00"):
+        (starts / f"{os.getpid()}-{earlier}").touch()
+    assert not store.ends_processes
+    (starts / f"{os.getpid()}-3.00").touch()
+    assert store.ends_processes
+    store.survived()
+    assert not mine.exists()
+
+
+def test_a_draft_that_is_always_slow_has_lost() -> None:
+    """However well it is accepted, and before acceptance is clear."""
+    record = TrialRecord(name="a", release=1, seen=0)
+    same = Compared("", 100, 50, 50)
+    looks = 0
+    while record.outcome is Outcome.GOES_ON:
+        record, looks = record.looked([same], slow=True), looks + 1
+    assert record.outcome is Outcome.REVERT
+    assert looks < 12
+    fair = TrialRecord(name="a", release=1, seen=0)
+    for look in range(20):
+        fair = fair.looked([same], slow=look % 2 == 0)
+    assert fair.outcome is Outcome.GOES_ON
