@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from hashlib import file_digest
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from outrider_edge.releases.pointer import Pointer, files_of
 
 _POINTER: Final = "pointer.json"
 _DEVICE_BYTES: Final = 16
+_CLOCK_SLACK_S: Final = 60.0
 MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
 _MAX_POINTER_BYTES: Final = 1 << 20
 _POINTER_JSON: Final = TypeAdapter(Pointer)
@@ -133,18 +135,17 @@ class DraftStore:
         """This process begins something with the draft on trial."""
         with self.failing():
             self._starts.mkdir(parents=True, exist_ok=True)
-            (self._starts / _life(os.getpid())).touch()
+            (self._starts / _own_life(os.getpid())).touch()
 
     def survived(self) -> None:
         """It ended, and the process is still there."""
         with self.failing():
-            (self._starts / _life(os.getpid())).unlink(missing_ok=True)
+            (self._starts / _own_life(os.getpid())).unlink(missing_ok=True)
 
     @property
     def ends_processes(self) -> bool:
         """Whether so many processes have ended with the draft on trial that it must be why."""
-        lives = [path.name for path in self._starts.glob("*")]
-        return sum(not _lives(life) for life in lives) >= MOST_STARTS
+        return sum(map(_has_ended, self._starts.glob("*"))) >= MOST_STARTS
 
     def heal(self) -> None:
         """Remove kept files that cannot be drafts any more, so that they are fetched again: what
@@ -153,8 +154,9 @@ class DraftStore:
         for file in self.pointer().kept_files - {self._factory_name}:
             try:
                 read_header(self.path(file))
-            except BadModelFile:
-                self.remove(file)
+            except BadModelFile as error:
+                if not isinstance(error.__cause__, OSError):  # which may pass
+                    self.remove(file)
 
     def add(self, file: Path, name: str) -> Path:
         """Take a file of this file system in, under its digest. Raises BadRelease if it is not
@@ -229,16 +231,27 @@ class DraftStore:
             raise StoreFailed(f"the drafts of this device: {error.strerror or error}") from error
 
 
-def _life(pid: int) -> str:
-    """Of one process: numbers come again, with every start of a container for one."""
-    return f"{pid}-{psutil.Process(pid).create_time():.2f}"
+@cache
+def _own_life(pid: int) -> str:
+    """Of this process: numbers come again, with every start of a container for one."""
+    return f"{pid}-{secrets.token_hex(8)}"
 
 
-def _lives(life: str) -> bool:
-    pid = life.partition("-")[0]
+def _has_ended(marker: Path) -> bool:
+    """Whether the process that left it is gone. Others are told by their age, as far as a clock
+    that is set meanwhile lets one.
+    """
+    pid = marker.name.partition("-")[0]
+    if marker.name == _own_life(os.getpid()) or not pid.isdecimal():
+        return False
+    if int(pid) == os.getpid():
+        return True
     try:
-        return pid.isdecimal() and _life(int(pid)) == life
-    except psutil.Error:
+        began_s = float(psutil.Process(int(pid)).create_time())
+        return began_s > marker.stat().st_mtime + _CLOCK_SLACK_S
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, OSError):
         return False
 
 
