@@ -27,6 +27,7 @@ from outrider_protos.limits import MAX_TOKEN_ID
 RELEASES_ROLE: Final = "releases"  # the delegated TUF role that signs drafts
 MAX_RELEASE_NUMBER: Final = (1 << 31) - 1
 MAX_CHUNKS: Final = 4096
+MAX_WITHDRAWN: Final = 64  # that a line names, the newest
 MAX_CHUNK_BYTES: Final = 1 << 24
 _LEAST_CHUNK_BYTES: Final = 1 << 18
 _DIGEST_BYTES: Final = 32
@@ -91,12 +92,14 @@ class Line(_Signed):
     """`LINE/line.json`: which releases of a line there are for whom.
 
     All devices may have `stable`; the share `percent` of them may have `next`, unless it is held.
+    Nobody should keep what is `withdrawn`; what was merely followed by newer ones may be kept.
     """
 
     stable: Number | None = None
     next: Number | None = None
     percent: Annotated[int, Field(ge=0, le=100)] = 0
     held: bool = False
+    withdrawn: Annotated[tuple[Number, ...], Field(max_length=MAX_WITHDRAWN, strict=False)] = ()
 
     def wanted(self, line: str, device: bytes) -> int | None:
         """The release that this device should have; None while there is none for it."""

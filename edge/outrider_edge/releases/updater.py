@@ -14,6 +14,7 @@ from outrider_edge.errors import CloudRefused, DraftError, NetworkError, PeerErr
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.catalogue import Catalogue, Offer
 from outrider_edge.releases.examination import (
+    UNTOLD,
     compared,
     golden_batches,
     golden_texts,
@@ -79,18 +80,20 @@ class Updater:
         line = catalogue.line(self._line)
         if line is None:
             return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
-        offers = self._offers(catalogue, line)
+        number = pointer.number(pointer.active)
+        withdrawn = number in line.withdrawn
         step = Step(State.UP_TO_DATE, None, "up to date")
-        for offer, open_ in offers:
+        for offer, open_ in self._offers(catalogue, line):
             if pointer.active in names_of(offer):
                 return step
-            if open_ and not names_of(offer) & set(pointer.refused):
+            older = number is not None and offer.release.number < number and not withdrawn
+            if open_ and not older and not names_of(offer) & set(pointer.refused):
                 step = self._take(offer, pointer, told, progress)
                 if step.state is not State.UNFIT:
                     return step
-        if pointer.active == pointer.factory:
-            return step
-        return self._go_back(pointer, "the release in use is offered no more")
+        if not withdrawn:
+            return step  # what was followed by others that are not for this device may be kept
+        return self._go_back(pointer, f"release {number} was withdrawn")
 
     def _offers(self, catalogue: Catalogue, line: Line) -> list[tuple[Offer, bool]]:
         """In the order of preference, and whether this device may have them."""
@@ -145,7 +148,7 @@ class Updater:
         self, offer: Offer, name: str, pointer: Pointer, told: Callable[[Phase], None]
     ) -> str | None:
         """Of the self-test, then of a replay of this device's own answers."""
-        golden = offer.release.golden
+        golden = offer.release.golden or UNTOLD
         drafts = [self._store.paths(name), self._store.paths(pointer.active)]
         since = max(0, self._recent.newest() - _REPLAYED)
         answers = self._recent.after(since, _REPLAYED)

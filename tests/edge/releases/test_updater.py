@@ -231,7 +231,7 @@ def test_a_release_is_withdrawn_after_it_was_kept(
     device.step()
     store.write(store.pointer().commit())
     fetched = device.channel.fetched(".gguf")
-    signed.point(Line(stable=1))
+    signed.point(Line(stable=1, withdrawn=(2,)))
     step = device.step()
     assert (step.state, step.release) == (State.COMMITTED, 1)
     assert device.pointer.drafting == name_of(first)
@@ -358,22 +358,43 @@ def kept(device: TestDevice, wish: Publication, line: Line) -> None:
 
 
 def test_what_is_withdrawn_is_left_for_what_was_there_before(
-    device: TestDevice, signed: SignedChannel, tmp_path: Path
+    device: TestDevice, signed: SignedChannel
 ) -> None:
-    """Also where the channel has nothing else, or nothing that this device has not refused."""
+    """Also where the channel has nothing else."""
     kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
-    signed.point(Line())
+    signed.point(Line(withdrawn=(1,)))
     step = device.step()
-    assert "offered no more" in step.text
+    assert "release 1 was withdrawn" in step.text
     assert device.pointer.active == name_of(device.factory)
     assert device.channel.words[-1].fate is Fate.REVERTED
     assert device.step().state is State.UP_TO_DATE
+
+
+def test_what_was_only_followed_by_others_is_kept(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """A device that has refused the newer ones does not lose the last good one, nor does one that
+    is not among the first of the next.
+    """
+    kept(device, Publication(number=2, file=SHIPPED_DRAFT), Line(stable=2))
     other = spoiled(tmp_path / "other.gguf", 0.1)
     device.store.write(device.pointer.refuse(name_of(other)))
-    kept(device, Publication(number=3, file=SHIPPED_DRAFT), Line(stable=3))
-    signed.publish(Publication(number=2, file=other), Line(stable=2))
-    device.step()
-    assert device.pointer.active == name_of(device.factory)
+    signed.publish(Publication(number=3, file=other), Line(stable=3))
+    assert device.step().state is State.UP_TO_DATE
+    signed.publish(Publication(number=1, file=device.factory), Line(stable=1, next=3, percent=0))
+    assert device.step().state is State.UP_TO_DATE
+    assert device.pointer.active == name_of(SHIPPED_DRAFT)
+
+
+def test_a_release_that_says_nothing_of_itself_must_at_least_choose(
+    tmp_path: Path, signed: SignedChannel
+) -> None:
+    factory = write_gguf(tmp_path / "tiny.gguf", TinyModel())
+    device = TestDevice(tmp_path / "device", factory, signed)
+    broken = write_gguf(tmp_path / "broken.gguf", TinyModel(poisoned=5))
+    signed.publish(Publication(number=1, file=broken), Line(stable=1))
+    step = device.step()
+    assert step.state is State.REFUSED, step.text
 
 
 def test_a_next_that_does_not_fit_does_not_hide_what_is_stable(
@@ -433,10 +454,10 @@ def test_only_processes_that_are_gone_count(device: TestDevice, signed: SignedCh
     store.starting()
     (mine,) = starts.iterdir()
     assert not store.ends_processes
-    for earlier in ("1.00", "2.00"):
+    for earlier in "ab":
         (starts / f"{os.getpid()}-{earlier}").touch()
     assert not store.ends_processes
-    (starts / f"{os.getpid()}-3.00").touch()
+    (starts / f"{os.getpid()}-c").touch()
     assert store.ends_processes
     store.survived()
     assert not mine.exists()

@@ -51,12 +51,13 @@ def test_what_is_on_hold_is_for_nobody_until_it_is_resumed() -> None:
 
 def test_a_withdrawal_points_back_and_frees_no_number() -> None:
     state = published(3).publish(None).withdraw()
-    assert (state.line, state.highest) == (Line(stable=3), 4)
+    assert (state.line, state.highest) == (Line(stable=3, withdrawn=(4,)), 4)
     state = state.withdraw()
-    assert (state.line, state.former) == (Line(stable=2), (1,))
+    assert (state.line, state.former) == (Line(stable=2, withdrawn=(4, 3)), (1,))
     state = state.withdraw().withdraw()
-    assert (state.line, state.highest) == (Line(), 4)
-    assert state.publish(None).line == Line(next=5, percent=100)
+    gone = (4, 3, 2, 1)
+    assert (state.line, state.highest) == (Line(withdrawn=gone), 4)
+    assert state.publish(None).line == Line(next=5, percent=100, withdrawn=gone)
     with pytest.raises(RolloutError, match="nothing is published"):
         state.withdraw()
 

@@ -192,3 +192,14 @@ def test_a_delta_is_from_what_is_stable_then(scene: Scene, factory: Path) -> Non
         done = scene.publish(draft, report, percent=100)
         if number > 1:
             assert f"demo/{number}.from-{number - 1}.delta" in done.sizes
+
+
+def test_what_was_withdrawn_is_said_for_good() -> None:
+    """So devices know it from what was merely followed by newer ones."""
+    state = LineState().publish(100).publish(100).withdraw()
+    assert state.line == Line(stable=1, withdrawn=(2,))
+    assert state.publish(10).line.withdrawn == (2,)
+    assert state.publish(10).hold().promote().withdraw().line == Line(stable=1, withdrawn=(2, 3))
+    for _ in range(100):
+        state = state.publish(10).withdraw()
+    assert len(state.line.withdrawn) == 64

@@ -6,7 +6,7 @@ Pure values: every step makes a new state. Numbers only rise, also past what was
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from outrider_protos.release import Line
+from outrider_protos.release import MAX_WITHDRAWN, Line
 from outrider_training.releases.errors import RolloutError
 
 MOST_FORMER: Final = 3  # releases to go back to
@@ -39,7 +39,7 @@ class LineState:
         if percent is None:
             percent = _EVERYBODY if base.line.stable is None else FIRST_PERCENT
         number = self.highest + 1
-        line = Line(stable=base.line.stable, next=number, percent=_checked(percent))
+        line = base._line(base.line.stable, number, _checked(percent))
         return replace(base, line=line, highest=number)
 
     def stage(self, percent: int) -> "LineState":
@@ -58,17 +58,22 @@ class LineState:
         """What was for some is for everybody."""
         fresh, old = self._staged(), self.line.stable
         former = self.former if old is None else (*self.former, old)[-MOST_FORMER:]
-        return replace(self, line=Line(stable=fresh), former=former)
+        return replace(self, line=self._line(fresh), former=former)
 
     def withdraw(self) -> "LineState":
         """Take back what is on its way, or else what is stable: the one before is again."""
-        if self.line.next is not None:
-            return replace(self, line=Line(stable=self.line.stable))
-        if self.line.stable is None:
+        gone = self.line.next or self.line.stable
+        if gone is None:
             raise RolloutError("nothing is published that could be withdrawn")
-        if not self.former:
-            return replace(self, line=Line())
-        return replace(self, line=Line(stable=self.former[-1]), former=self.former[:-1])
+        withdrawn = (*self.line.withdrawn, gone)[-MAX_WITHDRAWN:]
+        if self.line.next is not None:
+            return replace(self, line=Line(stable=self.line.stable, withdrawn=withdrawn))
+        back = self.former[-1] if self.former else None
+        return replace(self, line=Line(stable=back, withdrawn=withdrawn), former=self.former[:-1])
+
+    def _line(self, stable: int | None, following: int | None = None, percent: int = 0) -> Line:
+        """What was withdrawn stays so."""
+        return Line(stable=stable, next=following, percent=percent, withdrawn=self.line.withdrawn)
 
     def _staged(self) -> int:
         if self.line.next is None:
@@ -76,8 +81,8 @@ class LineState:
         return self.line.next
 
     def _with(self, number: int, percent: int, held: bool) -> "LineState":
-        line = Line(stable=self.line.stable, next=number, percent=percent, held=held)
-        return replace(self, line=line)
+        line = self._line(self.line.stable, number, percent)
+        return replace(self, line=line.model_copy(update={"held": held}))
 
 
 def _checked(percent: int) -> int:
