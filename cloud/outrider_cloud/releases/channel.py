@@ -110,8 +110,7 @@ class DraftChannelService(drafts_pb2_grpc.DraftChannelServicer):
     async def Report(self, request: pb.DraftReport, context: _Context) -> pb.ReportReceipt:
         async with told(context):
             report = decode_report(request)
-            if not await self._newsstand.offers(report.line, report.release):
-                raise AbsentError("report.release is not one that is offered here")
+            await self._check_release(report.line, report.release)
             changes = self.fleet.take(owner_of_call.get(), report)
             _log_halts(changes)
             if self._account is not None:
@@ -142,6 +141,11 @@ class DraftChannelService(drafts_pb2_grpc.DraftChannelServicer):
             yield await asyncio.shield(opening)
         finally:
             opening.add_done_callback(_close)
+
+    async def _check_release(self, line: str, release: int) -> None:
+        """Nobody invents releases; what is offered no more may still be left, or gone back to."""
+        if not self.fleet.knows(line, release) and not await self._newsstand.offers(line, release):
+            raise AbsentError("report.release is not one that was ever offered here")
 
     def _check_draining(self) -> None:
         if self._draining:

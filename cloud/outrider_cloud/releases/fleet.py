@@ -118,6 +118,13 @@ class Fleet:
         """Why; empty: it is not."""
         return self._halted.get((line, release), "")
 
+    def knows(self, line: str, release: int) -> bool:
+        """Whether any device has spoken of it, as far back as is remembered."""
+        rolls = self._rolls.values()
+        return release in self._evidence.get(line, {}) or any(
+            (line, release) in roll.sums for roll in rolls
+        )
+
     def devices(self, owner: str | None = None) -> int:
         """How many are known, of one owner or of all."""
         return sum(roll.devices for roll in self._seen(owner))

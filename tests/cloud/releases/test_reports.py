@@ -94,6 +94,22 @@ def test_only_releases_that_are_offered_are_reported_on(repository: SimulatedRep
     run(repository, scene)
 
 
+def test_a_device_may_leave_what_is_offered_no_more(repository: SimulatedRepository) -> None:
+    """It went back, or was brought back by its user; otherwise it would count for ever."""
+
+    async def scene(channel: Channel) -> pb.ReleaseStanding:
+        device = os.urandom(16)
+        await channel.report(report(COMMITTED, device=device))
+        del repository.files["main/2.gguf"]
+        await channel.watch(repository.publish() - 1).version()
+        await asyncio.sleep(1.1)  # the releases are read right after the version
+        await channel.report(report(REVERTED, device=device))
+        return (await channel.show()).releases[0]
+
+    standing = run(repository, scene)
+    assert (standing.committed, standing.reverted) == (0, 1)
+
+
 def test_an_owner_sees_its_own_devices(repository: SimulatedRepository, tokens: Path) -> None:
     async def scene(channel: Channel) -> list[int]:
         await channel.report(report(COMMITTED), token="of-anna")
