@@ -5,12 +5,11 @@ nothing itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from outrider_edge.answer import Result
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.draft import Draft
 from outrider_edge.drafts import DraftFile, Drafts
@@ -18,12 +17,10 @@ from outrider_edge.errors import (
     BadModelFile,
     BadSettings,
     Busy,
-    DraftError,
     LocalOnly,
 )
 from outrider_edge.fit import check_fit, local_voice, shared_voice
-from outrider_edge.generation import Outcome
-from outrider_edge.installed import Installed
+from outrider_edge.installed import Chosen, Installed
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
@@ -72,13 +69,14 @@ class Device:
         self.ledger = Ledger(settings.ledger)
         self._installed = _installed(settings)
         # Whose vocabulary speaks, whichever file drafts.
-        self.model, adapter = (
-            (Model(settings.draft), settings.adapter)
+        first = (
+            Chosen("", Model(settings.draft), settings.adapter)
             if self._installed is None
             else self._installed.first()
         )
+        self.model = first.model
         self._worker = Worker()
-        self._drafts = Drafts(DraftFile(self.model, self._laid(adapter)), self._worker)
+        self._drafts = Drafts(self._made(first), self._worker)
         self._network: Network | None = None
         self._client: CloudClient | None = None
         self._description: pb.Description | None = None
@@ -180,25 +178,25 @@ class Device:
             self._updates.close()
         self._worker.close()
         self._drafts.close()
-        if self._installed is not None:
-            self._installed.close()
         if self._client is not None:
             self._client.close()
         if self._network is not None:
             self._network.close()
 
-    def _laid(self, path: Path | None) -> Adapter | None:
-        """Over the first model. An installed one that is damaged stops nothing."""
-        if path is None:
-            return None
+    def _made(self, first: Chosen) -> DraftFile:
+        """An installed adapter that is damaged stops nothing: the model drafts without it."""
+        if first.adapter is None:
+            return DraftFile(first.model, name=first.name)
+        path = first.adapter
         try:
-            return self._worker.run(lambda: Adapter(self.model, path))
+            adapter = self._worker.run(lambda: Adapter(first.model, path))
         except BadModelFile:
             if self._installed is not None:
-                return None
+                return DraftFile(first.model)
             self._worker.close()
-            self.model.close()
+            first.model.close()
             raise
+        return DraftFile(first.model, adapter, first.name)
 
     def _dial_tone(self) -> CloudClient:
         address = self.settings.cloud
@@ -225,21 +223,17 @@ class Device:
                 threads=self.settings.threads,
             ),
             # Where the draft has a say in the text, only one that is known to be good writes it.
-            stays=self._installed is not None and options.mode is not Mode.EXACT,
+            writes=self._installed is not None and options.mode is not Mode.EXACT,
         )
-        if self._installed is None:
+        installed = self._installed
+        if installed is None:
             seat.sit()  # what is wrong with it is said now
 
         def drafting() -> Drafting:
-            heard = self._listener(options)
-            try:
-                file, draft = seat.sit()
-            except DraftError:
-                if heard is _nobody:
-                    raise
-                # A release can only cost speed: this answer is the target's alone.
-                return Drafting(None, Tempo(), None, lambda o, r: heard(_without_draft(o), r))
-            return Drafting(draft, file.tempo, file.id if options.consent else None, heard)
+            if installed is not None:
+                return installed.drafting(self._drafts, seat, options)
+            file, draft = seat.sit()
+            return Drafting(draft, file.tempo, file.id if options.consent else None)
 
         def leave() -> None:
             self._forget()
@@ -247,16 +241,6 @@ class Device:
                 self._drafts.leave(seat)
 
         return drafting, leave
-
-    def _listener(self, options: Options) -> Callable[[Outcome, Result], None]:
-        """Look for a newer draft; who wants to know what comes of the next answer with it."""
-        installed = self._installed
-        if installed is None or options.mode is not Mode.EXACT:
-            return _nobody
-        installed.follow(self._drafts)
-        installed.begins()
-        name, domain = installed.name, (options.domain or "") if options.consent else ""
-        return lambda outcome, result: installed.answered(outcome, result, domain, name)
 
     def _forget(self) -> None:
         self._sessions -= 1
@@ -272,11 +256,3 @@ class Device:
 def _installed(settings: DeviceSettings) -> Installed | None:
     following = settings.following
     return None if following is None else Installed(following, settings.draft)
-
-
-def _without_draft(outcome: Outcome) -> Outcome:
-    return replace(outcome, draft_failed=True)
-
-
-def _nobody(outcome: Outcome, result: Result) -> None:
-    """Nobody wants to know."""

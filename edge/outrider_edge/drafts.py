@@ -23,10 +23,13 @@ from outrider_protos.limits import DIGEST_BYTES
 
 
 class DraftFile:
-    """A model, alone or under an adapter, and how fast it drafts for the cloud of this device."""
+    """A model, alone or under an adapter, and how fast it drafts for the cloud of this device.
 
-    def __init__(self, model: Model, adapter: Adapter | None = None) -> None:
-        self.model, self.adapter = model, adapter
+    `name` is what it is called where releases are installed; empty: it came another way.
+    """
+
+    def __init__(self, model: Model, adapter: Adapter | None = None, name: str = "") -> None:
+        self.model, self.adapter, self.name = model, adapter, name
         self.tempo = Tempo()
         self.seats = 0
 
@@ -43,7 +46,7 @@ class Drafts:
     """Any thread may call it; contexts are made and freed in the worker's."""
 
     def __init__(self, first: DraftFile, worker: Worker) -> None:
-        self.first = self._current = first
+        self.first = self._current = self._proven = first
         self._loaded = [first]
         self._worker = worker
         self._lock = threading.Lock()
@@ -55,7 +58,22 @@ class Drafts:
         """What the next answers are drafted with."""
         return self._current
 
-    def swap(self, path: Path, adapter: Path | None = None) -> None:
+    @property
+    def proven(self) -> DraftFile:
+        """What the next texts are written with where the draft has a say in them."""
+        return self._proven
+
+    def prove(self) -> None:
+        """The current file is known to be good, so it may write. One that has less room than the
+        first, which sessions have counted on, only drafts.
+        """
+        with self._lock:
+            if self._current.model.context_tokens < self.first.model.context_tokens:
+                return
+            replaced, self._proven = self._proven, self._current
+        self._free(replaced)
+
+    def swap(self, path: Path, adapter: Path | None = None, name: str = "") -> None:
         """Let another file, alone or under an adapter, draft from the next answer of each session.
 
         Raises BadModelFile or ModelMismatch; the current one then stays.
@@ -69,31 +87,31 @@ class Drafts:
                     "a draft can only be followed by one with the same tokenizer"
                 )
             try:
-                self._follow(DraftFile(model, self._laid(model, adapter)))
+                self._follow(DraftFile(model, self._laid(model, adapter), name))
             except BadModelFile:
                 model.close()
                 raise
 
-    def adapt(self, path: Path | None) -> None:
+    def adapt(self, path: Path | None, name: str = "") -> None:
         """Lay this adapter over the model in use, instead of another one there; None: take it off.
 
         The model is not loaded anew. Raises BadModelFile; what there was then stays.
         """
         with self._changing:
             model = self._current.model  # the current one is never freed
-            self._follow(DraftFile(model, self._laid(model, path)))
+            self._follow(DraftFile(model, self._laid(model, path), name))
 
-    def seat(self, settings: ContextSettings, *, stays: bool = False) -> "Seat":
-        """A place for one session; one that stays keeps to the first file."""
-        seat = Seat(self, settings, self._worker, stays=stays)
+    def seat(self, settings: ContextSettings, *, writes: bool = False) -> "Seat":
+        """A place for one session; one whose draft writes has a proven file."""
+        seat = Seat(self, settings, self._worker, writes=writes)
         with self._lock:
             self._seats.append(seat)
         return seat
 
-    def take(self, *, stays: bool) -> DraftFile:
-        """The first or the current file, which stays in memory until it is given back."""
+    def take(self, *, writes: bool) -> DraftFile:
+        """The proven or the current file, which stays in memory until it is given back."""
         with self._lock:
-            file = self.first if stays else self._current
+            file = self._proven if writes else self._current
             file.seats += 1
             return file
 
@@ -134,7 +152,8 @@ class Drafts:
 
     def _sweep(self, file: DraftFile) -> None:
         with self._lock:
-            if file.seats or file in (self._current, self.first) or file not in self._loaded:
+            needed = file in (self._current, self._proven, self.first)
+            if file.seats or needed or file not in self._loaded:
                 return
             self._loaded.remove(file)
             if not any(other.model is file.model for other in self._loaded):
@@ -147,19 +166,19 @@ class Seat:
     """One session's draft: of the file that is current when an answer begins."""
 
     def __init__(
-        self, drafts: Drafts, settings: ContextSettings, worker: Worker, *, stays: bool
+        self, drafts: Drafts, settings: ContextSettings, worker: Worker, *, writes: bool
     ) -> None:
         self._drafts, self._settings, self._worker = drafts, settings, worker
-        self._stays = stays
+        self._writes = writes
         self._held: tuple[DraftFile, LlamaDraft] | None = None
 
     def sit(self) -> tuple[DraftFile, LlamaDraft]:
         """For the next answer. Raises ContextError, Cancelled."""
-        wanted = self._drafts.first if self._stays else self._drafts.current
+        wanted = self._drafts.proven if self._writes else self._drafts.current
         if self._held is not None and self._held[0] is not wanted:
             self.stand_up()
         if self._held is None:
-            file = self._drafts.take(stays=self._stays)
+            file = self._drafts.take(writes=self._writes)
             try:
                 made = self._worker.run(
                     lambda: LlamaDraft(file.model, self._settings, file.adapter)

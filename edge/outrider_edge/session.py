@@ -40,6 +40,7 @@ class Drafting:
     heard: Callable[[Outcome, Result], None] = (
         lambda outcome, result: None
     )  # of the finished answer
+    ended: Callable[[], None] = lambda: None  # once, however it ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,16 @@ class Session:
         if len(log) >= room:
             raise PromptTooLong(f"the prompt has {len(log)} tokens, the context holds {room}")
         drafting = self._shop.drafting()
+        try:
+            return self._write(log, turns, drafting)
+        except BaseException:
+            self._running = None
+            drafting.ended()
+            raise
+
+    def _write(
+        self, log: tuple[int, ...], turns: list[Message] | None, drafting: Drafting
+    ) -> Answer:
         template = None if turns is None else self._shop.voice.template_id
         request = self._request(log, template, drafting.draft_id)
         answer = self._answer(request)
@@ -140,15 +151,12 @@ class Session:
                 self._note(outcome, traffic)
                 drafting.heard(outcome, result)
             finally:
+                drafting.ended()
                 self._running = None
                 answer.finish()
 
         self._running = answer
-        try:
-            self._shop.worker.submit(generation, done)
-        except (Busy, Cancelled):
-            self._running = None
-            raise
+        self._shop.worker.submit(generation, done)
         return answer
 
     def _answer(self, request: Request) -> Answer:

@@ -12,22 +12,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from outrider_edge.errors import BadModelFile, BadRelease, Busy, StoreFailed
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.pointer import Pointer, files_of
+from outrider_edge.releases.starts import Starts
 
 _POINTER: Final = "pointer.json"
 _DEVICE_BYTES: Final = 16
-_CLOCK_SLACK_S: Final = 60.0
-MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
 _MAX_POINTER_BYTES: Final = 1 << 20
 _POINTER_JSON: Final = TypeAdapter(Pointer)
 
@@ -36,6 +34,17 @@ def digest_of(file: Path) -> str:
     """SHA-256 of a file, in hexadecimal. Raises OSError."""
     with file.open("rb") as data:
         return file_digest(data, "sha256").hexdigest()
+
+
+def _digest_of_unchanged(file: Path) -> str:
+    """Of one that this process may have read before."""
+    found = file.stat()
+    return _digest_once(file, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _digest_once(file: Path, state: tuple[int, ...]) -> str:
+    return digest_of(file)
 
 
 def free_bytes(folder: Path) -> int:
@@ -56,9 +65,9 @@ class DraftStore:
         self.metadata = folder / "metadata"  # of the channel, as last seen
         self.trial_record = folder / "trial.json"
         self.word = folder / "word.json"  # for the cloud, which was not there yet
-        self._starts = folder / "starts"
+        self.starts = Starts(folder / "starts")
         self._room = room
-        self._factory, self._factory_name = factory, digest_of(factory)
+        self._factory, self._factory_name = factory, _digest_of_unchanged(factory)
 
     def path(self, file: str) -> Path:
         """Where a file lies, or would lie."""
@@ -128,24 +137,9 @@ class DraftStore:
     def forget_beginnings(self) -> None:
         """What was on its way has come, or is not wanted; processes began with another draft."""
         with self.failing():
-            for left in (*self.incoming("").glob("*"), *self._starts.glob("*")):
+            for left in self.incoming("").glob("*"):
                 left.unlink(missing_ok=True)
-
-    def starting(self) -> None:
-        """This process begins something with the draft on trial."""
-        with self.failing():
-            self._starts.mkdir(parents=True, exist_ok=True)
-            (self._starts / _own_life(os.getpid())).touch()
-
-    def survived(self) -> None:
-        """It ended, and the process is still there."""
-        with self.failing():
-            (self._starts / _own_life(os.getpid())).unlink(missing_ok=True)
-
-    @property
-    def ends_processes(self) -> bool:
-        """Whether so many processes have ended with the draft on trial that it must be why."""
-        return sum(map(_has_ended, self._starts.glob("*"))) >= MOST_STARTS
+            self.starts.forget()
 
     def heal(self) -> None:
         """Remove kept files that cannot be drafts any more, so that they are fetched again: what
@@ -229,30 +223,6 @@ class DraftStore:
             yield
         except OSError as error:
             raise StoreFailed(f"the drafts of this device: {error.strerror or error}") from error
-
-
-@cache
-def _own_life(pid: int) -> str:
-    """Of this process: numbers come again, with every start of a container for one."""
-    return f"{pid}-{secrets.token_hex(8)}"
-
-
-def _has_ended(marker: Path) -> bool:
-    """Whether the process that left it is gone. Others are told by their age, as far as a clock
-    that is set meanwhile lets one.
-    """
-    pid = marker.name.partition("-")[0]
-    if marker.name == _own_life(os.getpid()) or not pid.isdecimal():
-        return False
-    if int(pid) == os.getpid():
-        return True
-    try:
-        began_s = float(psutil.Process(int(pid)).create_time())
-        return began_s > marker.stat().st_mtime + _CLOCK_SLACK_S
-    except psutil.NoSuchProcess:
-        return True
-    except (psutil.Error, OSError):
-        return False
 
 
 def _sync_folder(folder: Path) -> None:

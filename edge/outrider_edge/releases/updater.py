@@ -199,7 +199,7 @@ class Updater:
             self._store.write(pointer.call_off())
             text = f"release {record.release} was withdrawn or replaced during its trial"
             return Step(State.REVERTED, record.release, text, again=True)
-        if self._store.ends_processes:
+        if self._store.starts.too_many:
             text = "it ended this program several times"
             return self._end(pointer, record, Outcome.REVERT, text)
         answers = self._recent.after(record.seen, _LOOKED_AT)

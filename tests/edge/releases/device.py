@@ -1,5 +1,6 @@
 """A device that follows a channel in a folder, and the drafts that a test sends it."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,13 @@ from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.updater import Updater
 from tests.simulators.drafts import answers
 from tests.simulators.signed_channel import SignedChannel
+
+
+def ended_starts(folder: Path, count: int) -> None:
+    """As if so many more processes had ended in the middle of an answer."""
+    folder.mkdir(exist_ok=True)
+    for _ in range(count):
+        (folder / secrets.token_hex(8)).write_bytes(b"1")
 
 
 class CountingChannel(FolderSource):

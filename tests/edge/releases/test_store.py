@@ -41,6 +41,16 @@ def test_a_new_device_drafts_with_what_it_came_with(store: DraftStore, factory: 
     assert not list(factory.parent.glob("drafts"))
 
 
+def test_a_program_may_come_with_another_draft(tmp_path: Path, factory: Path) -> None:
+    """Of the same size too, while the process goes on."""
+    names = []
+    for content in (b"factory", b"another"):
+        (tmp_path / "new").write_bytes(content)
+        (tmp_path / "new").replace(factory)
+        names.append(DraftStore(tmp_path / "drafts", factory).pointer().active)
+    assert names == [sha256(b"factory").hexdigest(), sha256(b"another").hexdigest()]
+
+
 def test_what_is_kept_stays_and_the_rest_goes(store: DraftStore, tmp_path: Path) -> None:
     names = [added(store, tmp_path, content) for content in (b"a", b"b", b"c")]
     pointer = store.pointer()

@@ -1,6 +1,5 @@
 """From one draft to the next: what is good comes to stay, what is bad goes by itself."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -19,13 +18,14 @@ from outrider_edge.errors import (
 from outrider_edge.releases.examination import Compared
 from outrider_edge.releases.recent import RecentAnswers
 from outrider_edge.releases.report import Fate, Word
+from outrider_edge.releases.starts import MOST_STARTS
 from outrider_edge.releases.step import Phase, State
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.trial import Outcome
 from outrider_edge.releases.trial_record import TrialRecord
 from outrider_edge.releases.updater import Updater
 from outrider_protos.release import Golden, Line
-from tests.edge.releases.device import CountingChannel, TestDevice
+from tests.edge.releases.device import CountingChannel, TestDevice, ended_starts
 from tests.simulators.drafts import answers, golden, spoiled
 from tests.simulators.gguf_files import TinyModel, write_gguf
 from tests.simulators.signed_channel import Publication, SignedChannel, delta_of
@@ -251,12 +251,9 @@ def test_a_draft_that_ends_processes_is_taken_back(
 ) -> None:
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
     device.step()
-    starts = device.folder / "starts"
-    starts.mkdir()
-    for pid in ("999999991", "999999992"):
-        (starts / pid).touch()
+    ended_starts(device.folder / "starts", MOST_STARTS - 1)
     assert device.step().state is State.ON_TRIAL
-    (starts / "999999993").touch()
+    ended_starts(device.folder / "starts", 1)
     step = device.step()
     assert step.state is State.REVERTED
     assert "ended this program" in step.text
@@ -444,23 +441,6 @@ def test_damaged_memory_of_answers_is_begun_anew(device: TestDevice, signed: Sig
     with pytest.raises(StoreFailed, match="recent answers"):
         device.step()
     assert device.step().state is State.ON_TRIAL
-
-
-def test_only_processes_that_are_gone_count(device: TestDevice, signed: SignedChannel) -> None:
-    """Not this one, and one whose number has come again is gone."""
-    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
-    device.step()
-    store, starts = device.store, device.folder / "starts"
-    store.starting()
-    (mine,) = starts.iterdir()
-    assert not store.ends_processes
-    for earlier in "ab":
-        (starts / f"{os.getpid()}-{earlier}").touch()
-    assert not store.ends_processes
-    (starts / f"{os.getpid()}-c").touch()
-    assert store.ends_processes
-    store.survived()
-    assert not mine.exists()
 
 
 def test_a_draft_that_is_always_slow_has_lost() -> None:

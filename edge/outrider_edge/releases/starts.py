@@ -1,0 +1,93 @@
+"""What processes have begun with a draft on trial, and whether they lived to see its end.
+
+A process that is at work with it holds a lock on a mark of its own. The system lets go of the lock
+however the process ends, so a mark that nobody holds tells of one that ended too soon. Neither
+process numbers nor clocks are asked: containers that share a folder have their own.
+"""
+
+import fcntl
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
+
+
+class Starts:
+    """A folder of marks. Of one process; any thread may call it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._mark: tuple[Path, BinaryIO] | None = None
+
+    def begin(self) -> None:
+        """Something is begun with the draft on trial. Where no mark can be left there is none."""
+        with self._lock:
+            self._under_way += 1
+            if self._mark is None or not self._mark[0].exists():
+                self._leave()
+                with suppress(OSError):
+                    self._mark = self._marked()
+
+    def end(self) -> None:
+        """It has ended, and the process is still there. Each `begin` has one."""
+        with self._lock:
+            self._under_way -= 1
+            if not self._under_way:
+                self._leave()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Between the two."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    @property
+    def too_many(self) -> bool:
+        """Whether so many processes have ended with the draft on trial that it must be why."""
+        return sum(map(_has_ended, self._folder.glob("*"))) >= MOST_STARTS
+
+    def forget(self) -> None:
+        """They began with another draft. Raises OSError."""
+        for mark in self._folder.glob("*"):
+            mark.unlink(missing_ok=True)
+
+    def _marked(self) -> tuple[Path, BinaryIO]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / secrets.token_hex(8)
+        file = path.open("xb", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(b"1")  # until here it counts for nothing: nobody held it yet
+        except OSError:
+            file.close()
+            raise
+        return path, file
+
+    def _leave(self) -> None:
+        if self._mark is not None:
+            path, file = self._mark
+            with suppress(OSError):
+                path.unlink()
+            file.close()
+            self._mark = None
+
+
+def _has_ended(mark: Path) -> bool:
+    """Whether nobody holds it any more. One that cannot be looked at tells nothing."""
+    try:
+        with mark.open("rb") as file:
+            if not file.read(1):
+                return False
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+    except OSError:
+        return False
