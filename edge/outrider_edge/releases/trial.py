@@ -71,7 +71,10 @@ class Trial:
             return Outcome.COMMIT
         if self.terms.loss.shown(self.against_it, self.terms.error):
             return Outcome.REVERT
-        if self.answers < self.terms.answers:
-            return Outcome.GOES_ON
-        fine = self.total / self.answers >= -self.terms.margin
+        return Outcome.GOES_ON if self.answers < self.terms.answers else self.leaning
+
+    @property
+    def leaning(self) -> Outcome:
+        """What the mean says, when there is no more to wait for. No answer speaks against it."""
+        fine = self.total >= -self.terms.margin * self.answers
         return Outcome.COMMIT if fine else Outcome.REVERT

@@ -18,21 +18,25 @@ from outrider_protos.betting import Bet
 
 # That it is too slow at more than half of the looks.
 _PACE: Final = Bet(bar=0.5, least=0.0, parts=(0.5, 0.9))
+QUIET_S: Final = 7 * 86_400.0  # without an answer to judge by: then what is known decides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """Of one draft. `seen` is the number of the last recent answer that was looked at."""
+    """Of one draft. `seen` is the number of the last recent answer that was looked at, `heard_s`
+    when the last one that counts was, or the trial began: seconds since 1970.
+    """
 
     name: str
     release: int
     seen: int
+    heard_s: float
     trial: Trial = Trial()
     pairs: tuple[Compared, ...] = ()  # one a domain, summed
     slow: int = 0  # looks at which it was too slow, and others
     fast: int = 0
 
-    def looked(self, pairs: Sequence[Compared], *, slow: bool) -> "TrialRecord":
+    def looked(self, pairs: Sequence[Compared], now_s: float, *, slow: bool) -> "TrialRecord":
         """After a look at some more answers."""
         trial, summed = self.trial, {pair.domain: pair for pair in self.pairs}
         for pair in pairs:
@@ -41,23 +45,30 @@ class TrialRecord:
             summed[pair.domain] = pair if known is None else known + pair
         return replace(
             self,
+            heard_s=now_s,
             trial=trial,
             pairs=tuple(summed.values()),
             slow=self.slow + slow,
             fast=self.fast + (not slow),
         )
 
-    @property
-    def outcome(self) -> Outcome:
+    def quiet(self, now_s: float) -> bool:
+        """Whether nobody asks what it could be judged by: a device that only writes by itself."""
+        return now_s - self.heard_s >= QUIET_S
+
+    def outcome(self, now_s: float) -> Outcome:
         """A draft that is slow at most looks has lost, however well it is accepted."""
         growth = _PACE.begun
         for value in (*(1.0,) * self.slow, *(0.0,) * self.fast):
             growth = _PACE.after(growth, value)
         if _PACE.shown(growth, self.trial.terms.error):
             return Outcome.REVERT
-        if self.trial.outcome is Outcome.COMMIT and self.slow > self.fast:
+        outcome = self.trial.outcome
+        if outcome is Outcome.GOES_ON and self.quiet(now_s):
+            outcome = self.trial.leaning
+        if outcome is Outcome.COMMIT and self.slow > self.fast:
             return Outcome.REVERT
-        return self.trial.outcome
+        return outcome
 
     def save(self, path: Path) -> None:
         """Whole or not at all. Raises StoreFailed."""

@@ -5,6 +5,7 @@ moment is there less than one draft known to be good, and no draft that failed i
 knows neither connections nor how often to step.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -43,7 +44,8 @@ _LOOKED_AT: Final = 16  # answers of a trial, in one step
 class Updater:
     """One process at a time. Raises EdgeError; the draft in use then stays.
 
-    `line` names the releases to follow, `root` is what is trusted to begin with.
+    `line` names the releases to follow, `root` is what is trusted to begin with, `clock` gives
+    seconds since 1970.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Updater:
         line: str,
         root: bytes,
         threads: int = 1,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._recent, self._channel = store, recent, channel
         self._line, self._root, self._threads = line, root, threads
+        self._clock = clock
         self._messenger = Messenger(store, channel, line)
 
     def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
@@ -179,7 +183,8 @@ class Updater:
             self._store.write(pointer.begin_trial(name, number).commit())
             self._store.forget_beginnings()
             return Step(State.COMMITTED, number, f"release {number} is kept, untried")
-        record = TrialRecord(name=name, release=number, seen=self._recent.newest())
+        seen, now_s = self._recent.newest(), self._clock()
+        record = TrialRecord(name=name, release=number, seen=seen, heard_s=now_s)
         record.save(self._store.trial_record)
         self._messenger.say(number, Fate.ON_TRIAL, record.pairs)
         self._store.forget_beginnings()
@@ -194,11 +199,12 @@ class Updater:
         if record is None:
             self._store.write(pointer.call_off())
             return Step(State.REVERTED, None, "a trial nobody knows of was called off", again=True)
-        if self._withdrawn(record):
-            self._tell_in_use(pointer.call_off(), record.release)
-            self._store.write(pointer.call_off())
-            text = f"release {record.release} was withdrawn or replaced during its trial"
-            return Step(State.REVERTED, record.release, text, again=True)
+        trouble = ""
+        try:
+            if self._withdrawn(record):
+                return self._call_off(pointer, record)
+        except (NetworkError, PeerError) as error:  # the trial goes on
+            trouble = f"; the channel cannot be asked: {error}"
         if self._store.starts.too_many:
             text = "it ended this program several times"
             return self._end(pointer, record, Outcome.REVERT, text)
@@ -208,9 +214,15 @@ class Updater:
             record, text = self._looked(record, pointer, ours, answers)
         except DraftError as error:
             return self._end(pointer, record, Outcome.REVERT, str(error))
-        if record.outcome is not Outcome.GOES_ON:
+        if (outcome := record.outcome(self._clock())) is not Outcome.GOES_ON:
             told(Phase.ENDING)
-        return self._end(pointer, record, record.outcome, text)
+        return self._end(pointer, record, outcome, text + trouble)
+
+    def _call_off(self, pointer: Pointer, record: TrialRecord) -> Step:
+        self._tell_in_use(pointer.call_off(), record.release)
+        self._store.write(pointer.call_off())
+        text = f"release {record.release} was withdrawn or replaced during its trial"
+        return Step(State.REVERTED, record.release, text, again=True)
 
     def _looked(
         self,
@@ -225,7 +237,7 @@ class Updater:
             drafts = [self._store.paths(record.name), self._store.paths(pointer.active)]
             found = probe(drafts, [_text(answer) for answer in ours], (), self._threads)
             slow = speed_objection(found) is not None
-            record = record.looked(lived(ours, found), slow=slow)
+            record = record.looked(lived(ours, found), self._clock(), slow=slow)
         record.save(self._store.trial_record)
         trial = record.trial
         mean = trial.total / trial.answers if trial.answers else 0.0
@@ -245,11 +257,8 @@ class Updater:
         return Step(State.ON_TRIAL, number, f"release {number} is on trial: {text}", more)
 
     def _withdrawn(self, record: TrialRecord) -> bool:
-        """Where the channel cannot be asked, the trial goes on."""
-        try:
-            line = Catalogue(self._channel, self._store.metadata, self._root).line(self._line)
-        except (NetworkError, PeerError):
-            return False
+        """Or followed by a newer one. Raises NetworkError, PeerError."""
+        line = Catalogue(self._channel, self._store.metadata, self._root).line(self._line)
         return line is None or record.release not in (line.next, line.stable)
 
 

@@ -1,6 +1,7 @@
 """A device that follows a channel in a folder, and the drafts that a test sends it."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,7 @@ class TestDevice:
     recent: RecentAnswers = field(init=False)
     channel: CountingChannel = field(init=False)
     phases: list[Phase] = field(default_factory=list)
+    later_s: float = 0.0  # that its clock has gone on by
 
     def __post_init__(self) -> None:
         self.recent = RecentAnswers(self.folder / "recent.sqlite", 512)
@@ -76,6 +78,7 @@ class TestDevice:
             self.channel,
             line=self.signed.name,
             root=self.signed.root_bytes,
+            clock=lambda: time.time() + self.later_s,
         )
         return updater.step(self.phases.append, lambda there, of: None)
 

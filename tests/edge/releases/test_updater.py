@@ -22,7 +22,7 @@ from outrider_edge.releases.starts import MOST_STARTS
 from outrider_edge.releases.step import Phase, State
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.trial import Outcome
-from outrider_edge.releases.trial_record import TrialRecord
+from outrider_edge.releases.trial_record import QUIET_S, TrialRecord
 from outrider_edge.releases.updater import Updater
 from outrider_protos.release import Golden, Line
 from tests.edge.releases.device import CountingChannel, TestDevice, ended_starts
@@ -273,6 +273,31 @@ def test_a_draft_that_broke_down_live_has_lost_those_answers(
     assert step.state is State.REVERTED
 
 
+def test_where_nothing_can_be_judged_a_trial_ends_all_the_same(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """A device that only writes by itself has no answers of the target's: it waited for ever."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    assert device.step().state is State.ON_TRIAL
+    device.later_s = QUIET_S - 60
+    assert device.step().state is State.ON_TRIAL
+    device.later_s = QUIET_S + 60
+    step = device.step()
+    assert step.state is State.COMMITTED
+    assert "0 answers" in step.text
+
+
+def test_a_few_bad_answers_and_then_none_are_no_recommendation(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    happy.step()
+    happy.answer(2)
+    assert happy.step().state is State.ON_TRIAL
+    happy.later_s = QUIET_S + 60
+    assert happy.step().state is State.REVERTED
+
+
 def test_room_is_looked_for_before_the_first_byte(
     device: TestDevice, signed: SignedChannel
 ) -> None:
@@ -299,6 +324,17 @@ def test_without_a_channel_the_old_draft_goes_on(
         device.step()
     assert device.pointer.drafting == name_of(device.factory)
     assert device.phases == [Phase.LOOKING]
+
+
+def test_a_trial_goes_on_without_a_channel_and_says_so(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    device.channel = CountingChannel(tmp_path / "nowhere")
+    step = device.step()
+    assert step.state is State.ON_TRIAL
+    assert "the channel cannot be asked" in step.text
 
 
 def test_a_trial_goes_on_where_its_memory_was_lost(
@@ -445,14 +481,14 @@ def test_damaged_memory_of_answers_is_begun_anew(device: TestDevice, signed: Sig
 
 def test_a_draft_that_is_always_slow_has_lost() -> None:
     """However well it is accepted, and before acceptance is clear."""
-    record = TrialRecord(name="a", release=1, seen=0)
+    record = TrialRecord(name="a", release=1, seen=0, heard_s=0.0)
     same = Compared("", 100, 50, 50)
     looks = 0
-    while record.outcome is Outcome.GOES_ON:
-        record, looks = record.looked([same], slow=True), looks + 1
-    assert record.outcome is Outcome.REVERT
+    while record.outcome(0.0) is Outcome.GOES_ON:
+        record, looks = record.looked([same], 0.0, slow=True), looks + 1
+    assert record.outcome(0.0) is Outcome.REVERT
     assert looks < 12
-    fair = TrialRecord(name="a", release=1, seen=0)
+    fair = TrialRecord(name="a", release=1, seen=0, heard_s=0.0)
     for look in range(20):
-        fair = fair.looked([same], slow=look % 2 == 0)
-    assert fair.outcome is Outcome.GOES_ON
+        fair = fair.looked([same], 0.0, slow=look % 2 == 0)
+    assert fair.outcome(0.0) is Outcome.GOES_ON
