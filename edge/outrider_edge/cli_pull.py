@@ -10,7 +10,7 @@ import typer
 from outrider_edge.cli_drafts import progress_bar
 from outrider_edge.config import models_folder, read_config
 from outrider_edge.ending import ending, print_json
-from outrider_edge.flags import ConfigFlag, JsonFlag
+from outrider_edge.flags import ConfigFlag, JsonFlag, LocalOnlyFlag
 from outrider_edge.ledger import Ledger, Meter
 
 
@@ -21,6 +21,7 @@ def pull(
         typer.Option(help="The file or folder to write.  [in ~/.local/share/outrider/models]"),
     ] = None,
     as_json: JsonFlag = False,
+    local_only: LocalOnlyFlag = None,
     config: ConfigFlag = None,
 ) -> None:
     """Fetch a GGUF model from the Hugging Face Hub, to be used with --draft.
@@ -32,7 +33,8 @@ def pull(
     from outrider_edge.web import Web
 
     with ending(as_json):
-        chosen, wanted = read_config({}, config, os.environ), HubFile.parse(model)
+        chosen = read_config({"local_only": local_only}, config, os.environ)
+        wanted = HubFile.parse(model)
         target = wanted.place(models_folder()) if to is None else to
         if target.is_dir():
             target = target / Path(wanted.file).name

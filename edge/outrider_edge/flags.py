@@ -21,6 +21,12 @@ ConfigFlag = Annotated[
     typer.Option(help="Settings from a TOML file.  [~/.config/outrider/config.toml]"),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+LocalOnlyFlag = Annotated[
+    bool | None,
+    typer.Option(
+        "--local-only", help="Open no connection, whatever happens.", rich_help_panel="Cloud"
+    ),
+]
 
 _MODEL, _CLOUD, _SAMPLING, _DRAFTING = "Models", "Cloud", "Sampling", "Drafting"
 _RELEASES = "Releases"
@@ -44,12 +50,7 @@ def _settings(  # noqa: PLR0913 - one parameter a flag
     token_file: Annotated[
         Path | None, _option("File that holds the cloud's token for you.", _CLOUD)
     ] = None,
-    local_only: Annotated[
-        bool | None,
-        typer.Option(
-            "--local-only", help="Open no connection, whatever happens.", rich_help_panel=_CLOUD
-        ),
-    ] = None,
+    local_only: LocalOnlyFlag = None,
     consent: Annotated[
         bool | None,
         typer.Option(

@@ -171,7 +171,9 @@ def _address(text: str) -> Url:
         raise BadSettings("that is no web address") from error
     if url.host is None or url.auth is not None:
         raise BadSettings("a web address names a host, and no password")
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url)):
+    if url.scheme not in ("https", "http"):
+        raise BadSettings("a web address begins with https")
+    if url.scheme == "http" and not is_loopback(url):
         raise BadSettings(f"{url.netloc} is not this machine: only https goes there")
     return url
 

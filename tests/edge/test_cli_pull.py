@@ -117,9 +117,9 @@ def test_what_came_and_went_is_in_the_ledger(home: Home, hub: Hub, model: bytes)
 
 def test_where_no_connection_is_allowed_none_is_opened(home: Home, hub: Hub, model: bytes) -> None:
     hub.publish("org/repo", "model.gguf", model)
-    code, _, complained = home.run(OUTRIDER_LOCAL_ONLY="1")
-    assert code == 2
-    assert "leave local-only out of your settings" in complained
+    for code, _, complained in (home.run(OUTRIDER_LOCAL_ONLY="1"), home.run("--local-only")):
+        assert code == 2
+        assert "leave local-only out of your settings" in complained
     assert not hub.front.asked
     assert not home.ledger.exists()
 

@@ -77,6 +77,15 @@ def test_from_keys_to_a_release_for_everybody(shell: Shell, second: Path) -> Non
     assert release.domains == ("sql",)
 
 
+def test_a_new_folder_for_the_online_key_needs_what_devices_trust(shell: Shell) -> None:
+    empty = shell.folder / "empty"
+    refused = shell.run("keys", "rotate", "online", shell.offline, empty).exception
+    assert "is not there: put the one of `keys create` there" in str(refused)
+    empty.mkdir()
+    (empty / "root.json").write_bytes(shell.root.read_bytes())
+    assert "the online key is" in shell.said("keys", "rotate", "online", shell.offline, empty)
+
+
 def test_the_same_is_told_in_words(shell: Shell, second: Path) -> None:
     told = shell.said(
         "publish", second, "--keys", shell.online, "--line", "demo",

@@ -53,6 +53,9 @@ class KeyFolder:
         try:
             with place.open("rb") as file:
                 return file.read(_MAX_ROOT_BYTES)
+        except FileNotFoundError as error:
+            reason = "is not there: put the one of `keys create` there, which devices have"
+            raise KeyUnusableError(place, reason) from error
         except OSError as error:
             raise KeyUnusableError(place, error.strerror or str(error)) from error
 
