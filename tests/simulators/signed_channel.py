@@ -137,8 +137,8 @@ class SignedChannel:
         self.releases.targets[path] = target
         return stored
 
-    def sign(self) -> None:
-        """New versions of all but the root."""
+    def sign(self) -> int:
+        """New versions of all but the root; they have the number that is given."""
         self.version += 1
         self.targets.version = self.releases.version = self.version
         self.snapshot.version = self.timestamp.version = self.version
@@ -151,6 +151,7 @@ class SignedChannel:
         self.write(RELEASES_ROLE, self.releases)
         self.write("snapshot", self.snapshot)
         self.write("timestamp", self.timestamp)
+        return self.version
 
     def write(self, role: str, signed: Any, *signers: CryptoSigner) -> bytes:
         """Sign with the role's key, or with these, and let it be seen."""
@@ -158,7 +159,10 @@ class SignedChannel:
         for signer in signers or (self.keys[role],):
             metadata.sign(signer, append=True)
         data = metadata.to_bytes(JSONSerializer(validate=True))
-        self.place(role, signed.version).write_bytes(data)
+        place = self.place(role, signed.version)
+        partial = place.with_name(f"partial-{place.name}")
+        partial.write_bytes(data)  # somebody may be reading the one before
+        partial.replace(place)
         return data
 
     def place(self, role: str, version: int) -> Path:

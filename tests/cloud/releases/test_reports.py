@@ -88,7 +88,7 @@ def test_only_releases_that_are_offered_are_reported_on(repository: SimulatedRep
         assert await refusal(channel.report(report(COMMITTED, release=3))) is ABSENT
         assert await refusal(channel.report(report(COMMITTED, line="other"))) is ABSENT
         repository.add_release("main", 3, b"third")
-        repository.publish()
+        repository.sign()
         await channel.report(report(COMMITTED, release=3))  # known at once
 
     run(repository, scene)
@@ -100,8 +100,8 @@ def test_a_device_may_leave_what_is_offered_no_more(repository: SimulatedReposit
     async def scene(channel: Channel) -> pb.ReleaseStanding:
         device = os.urandom(16)
         await channel.report(report(COMMITTED, device=device))
-        del repository.files["main/2.gguf"]
-        await channel.watch(repository.publish() - 1).version()
+        del repository.releases.targets["main/2.gguf"]
+        await channel.watch(repository.sign() - 1).version()
         await asyncio.sleep(1.1)  # the releases are read right after the version
         await channel.report(report(REVERTED, device=device))
         return (await channel.show()).releases[0]
@@ -161,7 +161,7 @@ def test_a_stable_release_is_served_though_it_is_halted(repository: SimulatedRep
         await end_badly(channel, 10, release=2)
         assert await refusal(channel.fetch(f"targets/main/{second}")) is HALTED
         repository.set_line("main", Line(stable=2))
-        watch = channel.watch(repository.publish() - 1)
+        watch = channel.watch(repository.sign() - 1)
         await watch.version()
         await asyncio.sleep(1.1)  # the line is read right after the version
         assert await channel.fetch(f"targets/main/{second}") == b"second draft"

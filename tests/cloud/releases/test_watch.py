@@ -19,9 +19,9 @@ def test_news_come_at_once_where_a_device_is_behind(
     async def scene(channel: Channel) -> list[int]:
         watch = channel.watch(known)
         told = [await watch.version()]
-        repository.publish()
+        repository.sign()
         told.append(await watch.version())
-        repository.publish()
+        repository.sign()
         told.append(await watch.version())
         return told
 
@@ -34,7 +34,7 @@ def test_without_news_nothing_is_said(repository: SimulatedRepository) -> None:
         read = asyncio.create_task(watch.version())
         done, _ = await asyncio.wait((read,), timeout=2.5)
         assert not done
-        repository.publish()
+        repository.sign()
         return await read
 
     assert run(repository, scene) == 2
@@ -47,7 +47,7 @@ def test_metadata_that_cannot_be_read_are_no_news(repository: SimulatedRepositor
         watch = channel.watch(1)
         timestamp.write_text("{")
         await asyncio.sleep(1.5)
-        repository.publish()
+        repository.sign()
         return await watch.version()
 
     assert run(repository, scene) == 2
@@ -58,7 +58,7 @@ def test_a_repository_may_be_published_later(tmp_path: Path) -> None:
 
     async def scene(channel: Channel) -> int:
         watch = channel.watch()
-        repository.publish()
+        repository.sign()
         return await watch.version()
 
     assert run(repository, scene) == 1
