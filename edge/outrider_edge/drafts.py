@@ -6,12 +6,13 @@ decodes nothing.
 """
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from outrider_edge.errors import BadModelFile, Cancelled, ModelMismatch
+from outrider_edge.errors import Cancelled, ModelMismatch
 from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
@@ -43,14 +44,18 @@ class DraftFile:
 
 
 class Drafts:
-    """Any thread may call it; contexts are made and freed in the worker's."""
+    """Any thread may call it; contexts are made and freed in the worker's.
+
+    Raises Cancelled where a file comes after the end.
+    """
 
     def __init__(self, first: DraftFile, worker: Worker) -> None:
-        self.first = self._current = self._proven = first
+        self.first = self._current = self._writing = first
         self._loaded = [first]
         self._worker = worker
         self._lock = threading.Lock()
-        self._changing = threading.Lock()  # one change of the current file at a time
+        self._changing = threading.Lock()  # one change at a time
+        self._closed = False
         self._seats: list[Seat] = []
 
     @property
@@ -59,59 +64,51 @@ class Drafts:
         return self._current
 
     @property
-    def proven(self) -> DraftFile:
+    def writing(self) -> DraftFile:
         """What the next texts are written with where the draft has a say in them."""
-        return self._proven
+        return self._writing
 
-    def prove(self) -> None:
-        """The current file is known to be good, so it may write. One that has less room than the
-        first, which sessions have counted on, only drafts.
-        """
-        with self._lock:
-            if self._current.model.context_tokens < self.first.model.context_tokens:
-                return
-            replaced, self._proven = self._proven, self._current
-        self._free(replaced)
-
-    def swap(self, path: Path, adapter: Path | None = None, name: str = "") -> None:
-        """Let another file, alone or under an adapter, draft from the next answer of each session.
+    def swap(self, path: Path) -> None:
+        """Let another file draft from the next answer of each session.
 
         Raises BadModelFile or ModelMismatch; the current one then stays.
         """
         with self._changing:
-            model, first = Model(path), self.first.model.header
-            if fingerprint(model.header.tokenizer()) != fingerprint(first.tokenizer()):
-                model.close()
-                raise ModelMismatch(
-                    f"{model.header.name} and {first.name} have different vocabularies: "
-                    "a draft can only be followed by one with the same tokenizer"
-                )
-            try:
-                self._follow(DraftFile(model, self._laid(model, adapter), name))
-            except BadModelFile:
-                model.close()
-                raise
+            self._use(self._fresh(path), writes=False)
 
-    def adapt(self, path: Path | None, name: str = "") -> None:
+    def adapt(self, path: Path | None) -> None:
         """Lay this adapter over the model in use, instead of another one there; None: take it off.
 
         The model is not loaded anew. Raises BadModelFile; what there was then stays.
         """
         with self._changing:
             model = self._current.model  # the current one is never freed
-            self._follow(DraftFile(model, self._laid(model, path), name))
+            self._use(DraftFile(model, self._laid(model, path)), writes=False)
+
+    def install(self, name: str, path: Path, adapter: Path | None, *, writes: bool) -> None:
+        """Let an installed draft write, or only draft, from the next answer of each session.
+
+        What is in memory is not loaded again. Raises BadModelFile or ModelMismatch; what there was
+        then stays.
+        """
+        with self._changing, self._found(name, path) as there:
+            if there is None:
+                there = self._fresh(path, adapter, name)
+            elif there.name != name:
+                there = DraftFile(there.model, self._laid(there.model, adapter), name)
+            self._use(there, writes=writes)
 
     def seat(self, settings: ContextSettings, *, writes: bool = False) -> "Seat":
-        """A place for one session; one whose draft writes has a proven file."""
+        """A place for one session, whose draft writes or only drafts."""
         seat = Seat(self, settings, self._worker, writes=writes)
         with self._lock:
             self._seats.append(seat)
         return seat
 
     def take(self, *, writes: bool) -> DraftFile:
-        """The proven or the current file, which stays in memory until it is given back."""
+        """What writes or drafts now, which stays in memory until it is given back."""
         with self._lock:
-            file = self._proven if writes else self._current
+            file = self._writing if writes else self._current
             file.seats += 1
             return file
 
@@ -131,16 +128,54 @@ class Drafts:
         """After the worker has ended: free everything."""
         for seat in self._seats:
             seat.discard()
-        for file in self._loaded:
-            file.model.close()
+        with self._lock:
+            self._closed = True
+            for file in self._loaded:
+                file.model.close()
+
+    @contextmanager
+    def _found(self, name: str, path: Path) -> Iterator[DraftFile | None]:
+        """That draft if it is in memory, or another one of the same installed file; it stays."""
+        with self._lock:
+            installed = [file for file in self._loaded if file.name and file.model.path == path]
+            file = next((file for file in installed if file.name == name), None)
+            file = file or next(iter(installed), None)
+            if file is not None:
+                file.seats += 1
+        try:
+            yield file
+        finally:
+            if file is not None:
+                self.give_back(file)
+
+    def _fresh(self, path: Path, adapter: Path | None = None, name: str = "") -> DraftFile:
+        model, first = Model(path), self.first.model.header
+        try:
+            if fingerprint(model.header.tokenizer()) != fingerprint(first.tokenizer()):
+                raise ModelMismatch(
+                    f"{model.header.name} and {first.name} have different vocabularies: "
+                    "a draft can only be followed by one with the same tokenizer"
+                )
+            return DraftFile(model, self._laid(model, adapter), name)
+        except BaseException:
+            model.close()
+            raise
 
     def _laid(self, model: Model, adapter: Path | None) -> Adapter | None:
         return None if adapter is None else self._worker.run(lambda: Adapter(model, adapter))
 
-    def _follow(self, fresh: DraftFile) -> None:
+    def _use(self, file: DraftFile, *, writes: bool) -> None:
         with self._lock:
-            replaced, self._current = self._current, fresh
-            self._loaded.append(fresh)
+            if self._closed:
+                file.model.close()
+                raise Cancelled("the device was closed")
+            replaced = self._writing if writes else self._current
+            if writes:
+                self._writing = file
+            else:
+                self._current = file
+            if file not in self._loaded:
+                self._loaded.append(file)
         self._free(replaced)
 
     def _free(self, file: DraftFile) -> None:
@@ -152,7 +187,7 @@ class Drafts:
 
     def _sweep(self, file: DraftFile) -> None:
         with self._lock:
-            needed = file in (self._current, self._proven, self.first)
+            needed = file in (self._current, self._writing, self.first)
             if file.seats or needed or file not in self._loaded:
                 return
             self._loaded.remove(file)
@@ -170,15 +205,16 @@ class Seat:
     ) -> None:
         self._drafts, self._settings, self._worker = drafts, settings, worker
         self._writes = writes
+        self.file = drafts.writing if writes else drafts.current  # sat with last, or tried to
         self._held: tuple[DraftFile, LlamaDraft] | None = None
 
     def sit(self) -> tuple[DraftFile, LlamaDraft]:
         """For the next answer. Raises ContextError, Cancelled."""
-        wanted = self._drafts.proven if self._writes else self._drafts.current
+        wanted = self._drafts.writing if self._writes else self._drafts.current
         if self._held is not None and self._held[0] is not wanted:
             self.stand_up()
         if self._held is None:
-            file = self._drafts.take(writes=self._writes)
+            file = self.file = self._drafts.take(writes=self._writes)
             try:
                 made = self._worker.run(
                     lambda: LlamaDraft(file.model, self._settings, file.adapter)

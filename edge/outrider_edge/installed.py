@@ -5,25 +5,28 @@ a draft is kept for those who judge it. It fetches nothing.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from outrider_edge.answer import Result
-from outrider_edge.drafts import Drafts, Seat
+from outrider_edge.drafts import DraftFile, Drafts, Seat
 from outrider_edge.errors import BadModelFile, DraftError, ModelMismatch, StoreFailed
 from outrider_edge.generation import Outcome
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.llama.model import Model
 from outrider_edge.options import Mode, Options
-from outrider_edge.releases.pointer import Pointer
 from outrider_edge.releases.recent import RecentAnswer, RecentAnswers
 from outrider_edge.releases.settings import Following
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.session import Drafting
 from outrider_edge.tempo import Tempo
 from outrider_protos.fingerprint import fingerprint
+
+_RETRY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,16 @@ class Installed:
     Sessions of any threads may ask at once.
     """
 
-    def __init__(self, following: Following, factory: Path) -> None:
+    def __init__(
+        self, following: Following, factory: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = DraftStore(following.folder, factory)
         self._starts = self._store.starts
         self._recent = RecentAnswers(following.recent_file, following.recent)
         self._factory = factory
+        self._clock = clock
         self._looking = threading.Lock()
-        self._stamp = -1  # nothing was looked at yet
+        self._failed = "", 0.0  # which draft was not to be loaded, and until when it is left alone
 
     def first(self) -> Chosen:
         """What to begin with: the best draft that is known to be good, loads, and has the
@@ -75,46 +81,42 @@ class Installed:
         """For the next answer, by the newest draft; exact answers try what is on trial, and are
         kept to judge it by.
 
-        Raises DraftError where the draft was to write the text.
+        Raises DraftError where the draft was to write the text, Cancelled.
         """
-        exact = options.mode is Mode.EXACT
-        with self._preparing(drafts, tries=exact):
+        if options.mode is not Mode.EXACT:
+            self._follow(drafts, self._store.pointer().active, writes=True)
+            file, draft = seat.sit()
+            return Drafting(draft, file.tempo, _id(file, options))
+        with self._loading(drafts):
             try:
                 file, draft = seat.sit()
             except DraftError:
-                if not exact:
-                    raise
                 # A release can only cost speed: this answer is the target's alone.
-                name = drafts.current.name
-                return Drafting(None, Tempo(), heard=self._keeper(name, options, failed=True))
-            draft_id = file.id if options.consent else None
-            if not exact:
-                return Drafting(draft, file.tempo, draft_id)
+                heard = self._keeper(seat.file.name, options, failed=True)
+                return Drafting(None, Tempo(), heard=heard)
             heard, ended = self._keeper(file.name, options), self._begun(file.name)
-            return Drafting(draft, file.tempo, draft_id, heard, ended)
+            return Drafting(draft, file.tempo, _id(file, options), heard, ended)
 
     @contextmanager
-    def _preparing(self, drafts: Drafts, *, tries: bool) -> Iterator[None]:
-        """Look for a newer draft, on trial only if the answer may try it. If the process ends
-        while one on trial is loaded, or made ready within, that counts.
+    def _loading(self, drafts: Drafts) -> Iterator[None]:
+        """Before an exact answer. If the process ends while the draft on trial is loaded, or made
+        ready within, that counts; where too many have, it is not loaded any more.
         """
-        trial = self._store.pointer().trial
-        if trial is not None and not tries:
-            yield  # sooner or later it ends
-            return
-        risky = trial is not None and not self._starts.too_many
-        with self._starts.under_way() if risky else nullcontext():
-            self._follow(drafts)
+        pointer = self._store.pointer()
+        tries = pointer.trial is not None and not self._starts.too_many
+        with self._starts.under_way() if tries else nullcontext():
+            chosen = pointer.drafting if tries else pointer.active
+            self._follow(drafts, chosen, writes=False)
             yield
 
     def _begun(self, name: str) -> Callable[[], None]:
         """An answer by that draft: if it is on trial, and this process ends before the answer
-        does, that counts. Gives what is to be done at its end.
+        does, that counts. Gives what is to be done at its end; doing it again does nothing.
         """
-        if self._store.pointer().trial != name:
-            return lambda: None
-        self._starts.begin()
-        return self._starts.end
+        with ExitStack() as stack:
+            if self._store.pointer().trial == name:
+                stack.enter_context(self._starts.under_way())
+            return stack.pop_all().close
 
     def _keeper(
         self, name: str, options: Options, *, failed: bool = False
@@ -137,38 +139,29 @@ class Installed:
 
         return keep
 
-    def _follow(self, drafts: Drafts) -> None:
-        """Draft with what is chosen now. While one session loads it, others go on with what there
-        is.
+    def _follow(self, drafts: Drafts, name: str, *, writes: bool) -> None:
+        """Use that draft. While one session loads it others go on with what there is; what cannot
+        be loaded changes nothing, and is tried again later.
         """
-        if not self._looking.acquire(blocking=False):
+        used = drafts.writing if writes else drafts.current
+        if used.name == name or not self._looking.acquire(blocking=False):
             return
         try:
-            stamp = self._store.stamp()
-            if stamp == self._stamp:
+            failed, again_s = self._failed
+            if failed == name and self._clock() < again_s:
                 return
-            pointer = self._store.pointer()
-            self._stamp = stamp
-            self._load(drafts, self._chosen(pointer))
-            if drafts.current.name == pointer.active:
-                drafts.prove()
+            drafts.install(name, *self._store.paths(name), writes=writes)
+        except (BadModelFile, ModelMismatch):
+            self._failed = name, self._clock() + _RETRY_S
         finally:
             self._looking.release()
 
-    def _load(self, drafts: Drafts, name: str) -> None:
-        """What cannot be loaded changes nothing."""
-        now = drafts.current.name
-        if name == now:
-            return
-        file, adapter = self._store.paths(name)
-        with suppress(BadModelFile, ModelMismatch):
-            if file == self._store.paths(now)[0]:
-                drafts.adapt(adapter, name)
-            else:
-                drafts.swap(file, adapter, name)
 
-    def _chosen(self, pointer: Pointer) -> str:
-        """The one on trial, unless processes keep ending with it."""
-        if pointer.trial is None or self._starts.too_many:
-            return pointer.active
-        return pointer.trial
+def _id(file: DraftFile, options: Options) -> str | None:
+    """For answers that may be recorded. A file that is gone meanwhile has none any more."""
+    if not options.consent:
+        return None
+    try:
+        return file.id
+    except BadModelFile:
+        return None

@@ -26,7 +26,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         library.start()
-        self._path = path
+        self.path = path
         self.header = read_header(path)
         self._pointer: Any = _load(path, self.header.architecture)
         try:
@@ -44,7 +44,7 @@ class Model:
     @cached_property
     def id(self) -> str:
         """Of the file. Raises BadModelFile when it has gone meanwhile."""
-        return file_id(self._path)
+        return file_id(self.path)
 
     @property
     def context_tokens(self) -> int:

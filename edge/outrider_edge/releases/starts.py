@@ -6,6 +6,7 @@ process numbers nor clocks are asked: containers that share a folder have their 
 """
 
 import fcntl
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
+_PROCESS: Final = secrets.token_hex(8)  # which may have several devices, and ends once
 
 
 class Starts:
-    """A folder of marks. Of one process; any thread may call it."""
+    """A folder of marks. Any thread may call it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,8 +27,29 @@ class Starts:
         self._under_way = 0
         self._mark: tuple[Path, BinaryIO] | None = None
 
-    def begin(self) -> None:
-        """Something is begun with the draft on trial. Where no mark can be left there is none."""
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """While something goes on with the draft on trial. Where no mark can be left there is
+        none.
+        """
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+
+    @property
+    def too_many(self) -> bool:
+        """Whether so many processes have ended with the draft on trial that it must be why."""
+        ended = filter(_has_ended, self._folder.glob("*"))
+        return len({mark.name.partition("-")[0] for mark in ended}) >= MOST_STARTS
+
+    def forget(self) -> None:
+        """They began with another draft. Raises OSError."""
+        for mark in self._folder.glob("*"):
+            mark.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
         with self._lock:
             self._under_way += 1
             if self._mark is None or not self._mark[0].exists():
@@ -34,51 +57,36 @@ class Starts:
                 with suppress(OSError):
                     self._mark = self._marked()
 
-    def end(self) -> None:
-        """It has ended, and the process is still there. Each `begin` has one."""
+    def _end(self) -> None:
         with self._lock:
             self._under_way -= 1
             if not self._under_way:
                 self._leave()
 
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Between the two."""
-        self.begin()
-        try:
-            yield
-        finally:
-            self.end()
-
-    @property
-    def too_many(self) -> bool:
-        """Whether so many processes have ended with the draft on trial that it must be why."""
-        return sum(map(_has_ended, self._folder.glob("*"))) >= MOST_STARTS
-
-    def forget(self) -> None:
-        """They began with another draft. Raises OSError."""
-        for mark in self._folder.glob("*"):
-            mark.unlink(missing_ok=True)
-
     def _marked(self) -> tuple[Path, BinaryIO]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / secrets.token_hex(8)
+        path = self._folder / f"{_PROCESS}-{secrets.token_hex(8)}"
         file = path.open("xb", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(b"1")  # until here it counts for nothing: nobody held it yet
         except OSError:
-            file.close()
+            _removed(path, file)
             raise
         return path, file
 
     def _leave(self) -> None:
         if self._mark is not None:
-            path, file = self._mark
-            with suppress(OSError):
-                path.unlink()
-            file.close()
+            _removed(*self._mark)
             self._mark = None
+
+
+def _removed(mark: Path, file: BinaryIO) -> None:
+    """Before it is let go of: nobody finds it free."""
+    with suppress(OSError):
+        mark.unlink(missing_ok=True)
+    with suppress(OSError):
+        file.close()
 
 
 def _has_ended(mark: Path) -> bool:
@@ -88,6 +96,6 @@ def _has_ended(mark: Path) -> bool:
             if not file.read(1):
                 return False
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return True
+            return os.fstat(file.fileno()).st_nlink > 0  # else it was let go of meanwhile
     except OSError:
         return False
