@@ -42,6 +42,11 @@ class Compared:
         )
 
 
+def text_of(answer: RecentAnswer) -> Text:
+    """An answer, for drafts to be tried along."""
+    return Text(answer.prompt, answer.tokens, answer.sampling)
+
+
 def golden_texts(golden: Sequence[Golden]) -> list[Text]:
     """To be tried: the choice after each token of a text; several times, to know the pace."""
     return [Text((g.tokens[0],), (*g.tokens[1:], g.tokens[-1])) for g in golden] * _TIMES

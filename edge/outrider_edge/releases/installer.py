@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from outrider_edge.errors import BadRelease, StoreFailed
+from outrider_edge.errors import BadRelease, NotOffered, StoreFailed
 from outrider_edge.releases.catalogue import Offer, Part
 from outrider_edge.releases.chunks import complete, missing
 from outrider_edge.releases.delta import apply_delta
@@ -46,7 +46,7 @@ class Installer:
                 break
             try:
                 return self._from(part, offer)
-            except BadRelease:
+            except (BadRelease, NotOffered):
                 self._store.incoming(part.sha256).unlink(missing_ok=True)
         return self._from(offer.full, offer)
 
@@ -58,7 +58,7 @@ class Installer:
         if part.kind is FormKind.ADAPTER:
             self._add(self._fetched(part, 0), part.sha256)
             return under(base, part.sha256)
-        if not self._store.path(wanted).is_file():
+        if not self._store.holds(wanted):
             delta = self._fetched(part, offer.full.size_bytes)
             result = self._store.incoming(wanted).with_suffix(".made")
             apply_delta(self._store.path(base), delta, result)
@@ -68,9 +68,8 @@ class Installer:
 
     def _fetched(self, part: Part, more_bytes: int) -> Path:
         """The part on this disk, of which `more_bytes` will be made."""
-        path = self._store.path(part.sha256)
-        if path.is_file():
-            return path
+        if self._store.holds(part.sha256):
+            return self._store.path(part.sha256)
         path = self._store.incoming(part.sha256)
         there = 0
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from outrider_edge.errors import EdgeError, NetworkError, NotOffered
 from outrider_edge.releases.examination import Compared
+from outrider_edge.releases.pointer import Pointer
 from outrider_edge.releases.report import Fate, Word
 from outrider_edge.releases.source import Source
 from outrider_edge.releases.store import DraftStore
@@ -31,6 +32,14 @@ class Messenger:
         """Kept until it is heard; a later word takes its place."""
         keep_word(self._store, self._line, release, fate, pairs)
         self.deliver()
+
+    def say_in_use(self, pointer: Pointer, left: int | None) -> None:
+        """Which release drafts now; without any, that the one it had was left."""
+        number = pointer.number(pointer.active)
+        if number is not None:
+            self.say(number, Fate.COMMITTED, ())
+        elif left is not None:
+            self.say(left, Fate.REVERTED, ())
 
     def deliver(self) -> None:
         """What was not heard yet."""

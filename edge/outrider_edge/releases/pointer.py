@@ -5,6 +5,7 @@ is known to be good. A draft is named by its file's SHA-256 in hexadecimal; one 
 an adapter by both, joined with a plus. It knows no files.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -65,9 +66,9 @@ class Pointer:
             raise BadInput("another draft is on trial")
         if name == self.active:
             raise BadInput("this draft is in use already")
-        known = [(draft, one) for draft, one in self.numbers if draft in self.kept - {name}]
-        numbers = known if number is None else [*known, (name, number)]
-        return replace(self, trial=name, numbers=tuple(numbers))
+        known = tuple(each for each in self.numbers if each[0] in self.kept - {name})
+        begun = replace(self, trial=name, numbers=known)
+        return begun if number is None else begun.numbered(name, number)
 
     def commit(self) -> "Pointer":
         """The trial went well."""
@@ -83,10 +84,21 @@ class Pointer:
         """The trial has no point any more, through no fault of the draft's."""
         return replace(self, trial=None)
 
-    def go_back(self) -> "Pointer":
-        """The active draft was withdrawn, and the one before it is wanted again."""
-        back = self.previous or self.factory
+    def go_back(self, withdrawn: Collection[int] = ()) -> "Pointer":
+        """The active draft was withdrawn: to the one before, if that was not, or the factory's."""
+        number = None if self.previous is None else self.number(self.previous)
+        back = self.factory if self.previous is None or number in withdrawn else self.previous
         return replace(self, active=back, previous=None)
+
+    def leaves(self, withdrawn: Collection[int]) -> bool:
+        """Whether the active draft was withdrawn, and there is another to go back to."""
+        number = self.number(self.active)
+        return number in withdrawn and self.go_back(withdrawn).active != self.active
+
+    def numbered(self, name: str, number: int) -> "Pointer":
+        """The same draft was released again, under another number."""
+        others = [(draft, one) for draft, one in self.numbers if draft != name]
+        return replace(self, numbers=(*others, (name, number)))
 
     def roll_back(self) -> "Pointer":
         """The user wants the draft before this one, or else the factory's. Raises BadInput."""
@@ -112,7 +124,7 @@ class Pointer:
         return replace(self, pinned=False)
 
     def refuse(self, name: str) -> "Pointer":
-        """Never try it. The factory's is never refused: it is left when all else fails."""
-        if name == self.factory or name in self.refused:
+        """Never try it. The factory's may be refused as a release: it stays the last resort."""
+        if name in self.refused:
             return self
         return replace(self, refused=(*self.refused, name)[-MOST_REFUSED:])

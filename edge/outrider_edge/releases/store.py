@@ -37,8 +37,11 @@ def digest_of(file: Path) -> str:
 
 
 def _digest_of_unchanged(file: Path) -> str:
-    """Of one that this process may have read before."""
-    found = file.stat()
+    """Of one that this process may have read before. Raises BadModelFile."""
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise BadModelFile(file.name, f"cannot be read: {error.strerror or error}") from error
     return _digest_once(file, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
 
 
@@ -83,14 +86,6 @@ class DraftStore:
     def incoming(self, file: str) -> Path:
         """Where a file lies while it comes."""
         return self._folder / "incoming" / file
-
-    def stamp(self) -> int:
-        """Changes when the pointer does."""
-        try:
-            found = (self._folder / _POINTER).stat()
-        except OSError:
-            return 0
-        return hash((found.st_ino, found.st_mtime_ns))
 
     def pointer(self) -> Pointer:
         """Of the drafts that are there: what names a missing file falls back to an older one.
@@ -166,6 +161,14 @@ class DraftStore:
             _sync_folder(self._files)
             return self.path(name)
 
+    def holds(self, file: str) -> bool:
+        """Whether it is there, with the bytes that its name promises. What is not goes."""
+        with self.failing():
+            if self.path(file).is_file() and digest_of(self.path(file)) == file:
+                return True
+        self.remove(file)
+        return False
+
     def damaged(self) -> list[str]:
         """Of the files that are kept, those whose bytes are not what their names say."""
         with self.failing():
@@ -202,9 +205,11 @@ class DraftStore:
 
     def _of_what_is_there(self, found: Pointer) -> Pointer:
         def there(name: str | None) -> str | None:
-            if name is None or not all(self.path(file).is_file() for file in files_of(name)):
+            try:
+                whole = name is not None and all(self.path(f).is_file() for f in files_of(name))
+            except OSError:  # no name that was ever written
                 return None
-            return name
+            return name if whole else None
 
         factory = self._factory_name  # the program may have come with a newer one
         active = there(found.active) or there(found.previous) or factory

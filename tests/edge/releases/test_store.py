@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from outrider_edge.errors import BadRelease, Busy, StoreFailed
+from outrider_edge.errors import BadModelFile, BadRelease, Busy, StoreFailed
 from outrider_edge.releases.store import DraftStore, digest_of
 
 
@@ -49,6 +49,19 @@ def test_a_program_may_come_with_another_draft(tmp_path: Path, factory: Path) ->
         (tmp_path / "new").replace(factory)
         names.append(DraftStore(tmp_path / "drafts", factory).pointer().active)
     assert names == [sha256(b"factory").hexdigest(), sha256(b"another").hexdigest()]
+
+
+def test_names_that_no_file_can_have_count_as_missing(store: DraftStore, tmp_path: Path) -> None:
+    store.write(store.pointer())
+    place = tmp_path / "drafts" / "pointer.json"
+    found = json.loads(place.read_text()) | {"active": "a" * 5000, "previous": "b\x00"}
+    place.write_text(json.dumps(found))
+    assert store.pointer().active == store.pointer().factory
+
+
+def test_a_draft_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadModelFile, match=r"absent\.gguf: cannot be read"):
+        DraftStore(tmp_path, tmp_path / "absent.gguf")
 
 
 def test_what_is_kept_stays_and_the_rest_goes(store: DraftStore, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from outrider_edge.config import SHIPPED_DRAFT
 from outrider_edge.errors import (
     Busy,
+    ClockWrong,
     CloudRefused,
     CloudUnavailable,
     NotOffered,
@@ -22,7 +23,7 @@ from outrider_edge.releases.starts import MOST_STARTS
 from outrider_edge.releases.step import Phase, State
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.trial import Outcome
-from outrider_edge.releases.trial_record import QUIET_S, TrialRecord
+from outrider_edge.releases.trial_record import TrialRecord
 from outrider_edge.releases.updater import Updater
 from outrider_protos.release import Golden, Line
 from tests.edge.releases.device import CountingChannel, TestDevice, ended_starts
@@ -31,6 +32,7 @@ from tests.simulators.gguf_files import TinyModel, write_gguf
 from tests.simulators.signed_channel import Publication, SignedChannel, delta_of
 
 MANY = 40
+DAY_S = 86_400.0
 
 
 def name_of(file: Path) -> str:
@@ -279,12 +281,38 @@ def test_where_nothing_can_be_judged_a_trial_ends_all_the_same(
     """A device that only writes by itself has no answers of the target's: it waited for ever."""
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
     assert device.step().state is State.ON_TRIAL
-    device.later_s = QUIET_S - 60
-    assert device.step().state is State.ON_TRIAL
-    device.later_s = QUIET_S + 60
+    for day in range(1, 7):
+        device.later_s = day * DAY_S
+        assert device.step().state is State.ON_TRIAL
+    device.later_s = 7 * DAY_S + 60
     step = device.step()
     assert step.state is State.COMMITTED
     assert "0 answers" in step.text
+
+
+def test_a_device_that_was_off_or_whose_clock_jumps_has_not_waited(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.later_s = -400 * DAY_S  # a clock that was not set yet
+    device.step()
+    for device.later_s in (8 * DAY_S, -30 * DAY_S, 0.0, 300 * DAY_S):
+        assert device.step().state is State.ON_TRIAL
+
+
+def test_answers_that_nobody_looked_at_yet_are_no_silence(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    happy.step()
+    for day in range(1, 7):
+        happy.later_s = day * DAY_S
+        happy.step()
+    happy.answer(MANY)
+    happy.later_s = 7 * DAY_S + 60
+    while (step := happy.step()).state is State.ON_TRIAL:
+        assert step.again
+    assert step.state is State.REVERTED
 
 
 def test_a_few_bad_answers_and_then_none_are_no_recommendation(
@@ -293,9 +321,91 @@ def test_a_few_bad_answers_and_then_none_are_no_recommendation(
     signed.publish(Publication(number=1, file=weak), Line(stable=1))
     happy.step()
     happy.answer(2)
-    assert happy.step().state is State.ON_TRIAL
-    happy.later_s = QUIET_S + 60
-    assert happy.step().state is State.REVERTED
+    for day in range(1, 9):
+        happy.later_s = day * DAY_S
+        assert happy.step().state is State.ON_TRIAL or day == 8
+    assert happy.pointer.refused == (name_of(weak),)
+
+
+def test_a_draft_that_this_device_never_uses_has_lost(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """Its processes cannot load it, though the self-test's could."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    for answer in answers(device.pointer.active, 200):
+        device.recent.add(answer)
+    while (step := device.step()).state is State.ON_TRIAL:
+        assert step.again
+    assert step.state is State.REVERTED
+    assert "200 answers were written without it" in step.text
+
+
+def test_a_clock_that_is_wrong_ends_no_trial(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    class Asking(CountingChannel):
+        def read(self, path: str, first: int = 0, count: int | None = None) -> Iterator[bytes]:
+            raise ClockWrong("set the clock")
+
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    happy.step()
+    happy.channel = Asking(signed.folder)
+    happy.answer(MANY)
+    while (step := happy.step()).state is State.ON_TRIAL:
+        assert "set the clock" in step.text
+    assert step.state is State.REVERTED
+
+
+def test_less_room_than_sessions_count_on_is_refused(signed: SignedChannel, tmp_path: Path) -> None:
+    factory = write_gguf(tmp_path / "factory.gguf", TinyModel())
+    device = TestDevice(tmp_path / "device", factory, signed)
+    small = write_gguf(tmp_path / "small.gguf", TinyModel(seed=1, context=128))
+    signed.publish(Publication(number=1, file=small), Line(stable=1))
+    step = device.step()
+    assert step.state is State.REFUSED
+    assert "it holds 128 tokens, the draft of this device 256" in step.text
+
+
+def test_the_factory_draft_as_a_release_is_refused_once(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    """It stays the last resort, and is not tried again and again."""
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.answer(MANY)
+    signed.publish(Publication(number=2, file=weak), Line(stable=2))
+    assert device.step().state is State.REFUSED
+    assert device.step().state is State.UP_TO_DATE
+    device.store.write(device.pointer.roll_back())
+    assert device.pointer.active == name_of(weak)
+
+
+def test_a_delta_that_is_not_given_is_done_without(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    class WithoutDeltas(CountingChannel):
+        def read(self, path: str, first: int = 0, count: int | None = None) -> Iterator[bytes]:
+            if path.endswith(".delta"):
+                raise NotOffered("the channel has no such file")
+            return super().read(path, first, count)
+
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, delta_from=weak), Line(stable=1))
+    device.channel = WithoutDeltas(signed.folder)
+    assert device.step().state is State.ON_TRIAL
+    assert device.pointer.drafting == name_of(SHIPPED_DRAFT)
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_what_lies_there_already_is_what_was_signed_or_goes(
+    device: TestDevice, signed: SignedChannel, weak: Path, tmp_path: Path, delta: bool
+) -> None:
+    base = weak if delta else None
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, delta_from=base), Line(stable=1))
+    there = device.store.path(name_of(SHIPPED_DRAFT))
+    there.parent.mkdir(parents=True)
+    there.write_bytes(spoiled(tmp_path / "other.gguf", 0.1).read_bytes())
+    assert device.step().state is State.ON_TRIAL
+    assert name_of(there) == name_of(SHIPPED_DRAFT)
 
 
 def test_room_is_looked_for_before_the_first_byte(
@@ -390,6 +500,105 @@ def kept(device: TestDevice, wish: Publication, line: Line) -> None:
     device.store.write(device.pointer.commit())
 
 
+def test_what_is_withdrawn_is_no_measure_of_what_follows(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """It is left first, so that the next one is compared with a draft that may be kept."""
+    fix = spoiled(tmp_path / "fix.gguf", 0.1)
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.publish(Publication(number=2, file=fix), Line(stable=2, withdrawn=(1,)))
+    device.answer(MANY)
+    step = device.step()
+    assert (step.state, step.again) == (State.COMMITTED, True)
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().state is State.ON_TRIAL
+    assert device.pointer.drafting == name_of(fix)
+
+
+def test_what_is_withdrawn_is_left_though_nothing_else_can_be_had(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.publish(Publication(number=2, file=weak), Line(stable=2, withdrawn=(1,)))
+    for file in (device.folder / "files").glob("*"):
+        assert file.stat().st_size
+    updater = Updater(
+        DraftStore(device.folder, device.factory, room=lambda folder: 0),
+        device.recent,
+        device.channel,
+        line="demo",
+        root=signed.root_bytes,
+    )
+    updater.step(device.phases.append, lambda there, of: None)
+    assert device.pointer.active == name_of(device.factory)
+
+
+def test_a_trial_against_what_is_withdrawn_is_called_off(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    fix = spoiled(tmp_path / "fix.gguf", 0.1)
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.publish(Publication(number=2, file=fix), Line(stable=1, next=2, percent=100))
+    assert device.step().state is State.ON_TRIAL
+    signed.point(Line(next=2, percent=100, withdrawn=(1,)))
+    step = device.step()
+    assert step.state is State.REVERTED
+    assert "compared with was withdrawn" in step.text
+    assert not device.pointer.refused
+    device.step()
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().state is State.ON_TRIAL
+
+
+def test_a_device_that_was_away_passes_over_all_that_was_withdrawn(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    second = spoiled(tmp_path / "second.gguf", 0.1)
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    kept(device, Publication(number=2, file=second), Line(stable=2))
+    signed.point(Line(withdrawn=(2, 1)))
+    device.step()
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().state is State.UP_TO_DATE
+
+
+def test_the_same_file_under_another_number_is_that_release(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=SHIPPED_DRAFT)
+    signed.publish(wish, Line(stable=2, withdrawn=(1,)))
+    assert device.step().state is State.UP_TO_DATE
+    assert device.pointer.number(device.pointer.active) == 2
+    signed.publish(Publication(number=3, file=weak), Line(stable=3, withdrawn=(1,)))
+    device.store.write(device.pointer.refuse(name_of(weak)))
+    assert device.step().state is State.UP_TO_DATE
+    assert device.pointer.active == name_of(SHIPPED_DRAFT)
+
+
+def test_a_factory_draft_that_was_withdrawn_as_a_release_is_all_there_is(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    assert device.step().state is State.UP_TO_DATE
+    words = list(device.channel.words)
+    signed.point(Line(withdrawn=(1,)))
+    assert device.step().state is State.UP_TO_DATE
+    assert device.channel.words == words
+
+
+def test_what_was_merely_replaced_is_no_failure(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """The fleet would count it against a release that nobody found fault with."""
+    newer = spoiled(tmp_path / "newer.gguf", 0.1)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(next=1, percent=100))
+    device.step()
+    signed.publish(Publication(number=2, file=newer), Line(next=2, percent=100))
+    assert device.step().state is State.REVERTED
+    assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL]
+
+
 def test_what_is_withdrawn_is_left_for_what_was_there_before(
     device: TestDevice, signed: SignedChannel
 ) -> None:
@@ -481,14 +690,14 @@ def test_damaged_memory_of_answers_is_begun_anew(device: TestDevice, signed: Sig
 
 def test_a_draft_that_is_always_slow_has_lost() -> None:
     """However well it is accepted, and before acceptance is clear."""
-    record = TrialRecord(name="a", release=1, seen=0, heard_s=0.0)
+    record = TrialRecord(name="a", release=1, seen=0, looked_s=0.0)
     same = Compared("", 100, 50, 50)
     looks = 0
-    while record.outcome(0.0) is Outcome.GOES_ON:
-        record, looks = record.looked([same], 0.0, slow=True), looks + 1
-    assert record.outcome(0.0) is Outcome.REVERT
+    while record.outcome is Outcome.GOES_ON:
+        record, looks = record.looked([same], slow=True), looks + 1
+    assert record.outcome is Outcome.REVERT
     assert looks < 12
-    fair = TrialRecord(name="a", release=1, seen=0, heard_s=0.0)
+    fair = TrialRecord(name="a", release=1, seen=0, looked_s=0.0)
     for look in range(20):
-        fair = fair.looked([same], 0.0, slow=look % 2 == 0)
-    assert fair.outcome(0.0) is Outcome.GOES_ON
+        fair = fair.looked([same], slow=look % 2 == 0)
+    assert fair.outcome is Outcome.GOES_ON
