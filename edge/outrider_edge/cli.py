@@ -22,7 +22,7 @@ from outrider_edge.cli_drafts import drafts
 from outrider_edge.cli_pull import pull
 from outrider_edge.config import read_config
 from outrider_edge.device import Device
-from outrider_edge.ending import ending, fail, print_json
+from outrider_edge.ending import end_when_told, ending, fail, print_json
 from outrider_edge.errors import BadInput, BadSettings, EdgeError
 from outrider_edge.exits import EXIT_CODES_HELP
 from outrider_edge.flags import ConfigFlag, JsonFlag, with_settings
@@ -197,6 +197,7 @@ def ledger(
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="outrider: %(message)s")
+    end_when_told()
     app()
 
 

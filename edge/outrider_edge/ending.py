@@ -5,9 +5,11 @@ Every expected error ends here. It knows errors, not commands.
 
 import errno
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -15,6 +17,19 @@ from outrider_edge.errors import BadSettings, EdgeError
 from outrider_edge.exits import ExitCode, advice, exit_code
 from outrider_edge.report import error_json
 from outrider_protos.errors import SettingsError
+
+
+def end_when_told() -> None:
+    """SIGTERM, and a terminal that goes, end the command in order: answers under way are given up,
+    which counts against no draft. Where they are ignored they stay so.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # as shells tell it
 
 
 def print_json(value: Mapping[str, object]) -> None:

@@ -54,7 +54,7 @@ _ADVICE: Mapping[type[EdgeError], str] = {
     CloudUnavailable: "start one with `outrider-cloud serve --target ...`, name another with "
     "--cloud (and --ca if it uses TLS), or use --mode local",
     CloudRefused: "check --token-file, --ca and --cloud",
-    LocalOnly: "leave local-only out of your settings, or use --mode local",
+    LocalOnly: "leave local-only out of your settings; only --mode local answers without",
     ProtocolError: "device and cloud must be of versions that fit",
 }
 

@@ -1,5 +1,9 @@
 """A device that follows releases, at work: drafts come and go, answers stay."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +40,7 @@ class Scene:
             channel=str(self.signed.folder),
             line=self.signed.name,
             root=root,
-            folder=folder / "drafts",
+            folder=folder / "drafts" / self.signed.name,
         )
         self.settings = DeviceSettings(
             draft=factory, cloud=Address(target=cloud), following=self.following
@@ -201,3 +205,39 @@ def test_only_answers_that_were_begun_count_against_a_draft(cloud: str, tmp_path
             assert len(list(starts.glob("*"))) == 1
             answer.result()
         assert not list(starts.glob("*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_is_told_to_end_blames_no_draft(
+    cloud: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A service that is stopped and a terminal that is closed, in the middle of an answer."""
+    scene = Scene(tmp_path, cloud, spoiled(tmp_path / "weak.gguf", 1.0))
+    scene.signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    scene.step()
+    starts, following = scene.following.folder / "starts", scene.following
+    told = {
+        "OUTRIDER_CLOUD": cloud,
+        "OUTRIDER_DRAFT": str(scene.settings.draft),
+        "OUTRIDER_CHANNEL": following.channel,
+        "OUTRIDER_LINE": following.line,
+        "OUTRIDER_ROOT": str(following.root),
+        "OUTRIDER_DRAFTS": str(following.folder.parent),
+    }
+    command = [sys.executable, "-m", "outrider_edge", "complete", "--max-tokens", "2000", "--raw"]
+    with subprocess.Popen(
+        [*command, "Count: 1 2 3"],
+        env=os.environ | told,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        deadline_s = time.monotonic() + 60
+        while not list(starts.glob("*")):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.001)
+        running.send_signal(number)
+        complained = running.communicate(timeout=60)[1]
+    assert running.returncode == 128 + number, complained
+    assert "Traceback" not in complained
+    assert not list(starts.glob("*"))

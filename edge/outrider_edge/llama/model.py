@@ -1,6 +1,7 @@
 """A GGUF model in memory: its weights, to be shared by several drafts, and its vocabulary."""
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -98,11 +99,24 @@ def _load(path: Path, architecture: str) -> Any:
     parameters = llama_cpp.llama_model_default_params()
     if library.reports_amx():
         parameters.use_extra_bufts = False
-    with library.listening() as errors:
-        pointer = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+    # In the main thread Python's signals would be lost in the callback that listens.
+    with library.listening() as errors, ThreadPoolExecutor(1, "outrider-load") as loader:
+        load = llama_cpp.llama_model_load_from_file
+        loading = loader.submit(load, os.fsencode(path), parameters)
+        try:
+            pointer = loading.result()
+        except BaseException:
+            loading.add_done_callback(_free)
+            raise
     if not pointer:
         raise BadModelFile(path.name, _problem(errors, architecture))
     return pointer
+
+
+def _free(loading: "Future[Any]") -> None:
+    """What nobody waits for any more."""
+    if loading.exception() is None and loading.result():
+        llama_cpp.llama_model_free(loading.result())
 
 
 def _problem(errors: list[str], architecture: str) -> str:
