@@ -152,7 +152,7 @@ class Fleet:
             yield Forgotten(owner, device)
         line, release = report.line, report.release
         ballot = Ballot.of(report)
-        if not self._judged(line, release).admits(owner, report.device, ballot):
+        if ballot is None or not self._judged(line, release).admits(owner, report.device, ballot):
             return
         yield Counted(owner, report.device, line, release, ballot)
         verdict = self._judged(line, release).verdict(several_owners=self._several_owners)

@@ -52,9 +52,12 @@ class Ballot:
     loss: float = 0.0  # 0 to 1
 
     @classmethod
-    def of(cls, report: Report) -> "Ballot":
+    def of(cls, report: Report) -> "Ballot | None":
+        """None where a device keeps a release without having tried it: that says nothing."""
         if report.state is State.ON_TRIAL:
             return UNDER_WAY
+        if report.state is State.COMMITTED and not report.positions:
+            return None
         return cls(True, report.state.bad, report.loss)
 
     @property

@@ -56,8 +56,16 @@ class Report:
     domains: tuple[tuple[str, Tally], ...] = ()  # each once
 
     @property
+    def positions(self) -> int:
+        """That both drafts were tried at."""
+        return self._whole.positions
+
+    @property
     def loss(self) -> float:
         """Of acceptance over all domains, 0 to 1; a gain counts as no loss."""
-        whole = sum((tally for _, tally in self.domains), Tally())
-        lost = max(0, whole.agreed_before - whole.agreed)
-        return lost / whole.positions if whole.positions else 0.0
+        lost = max(0, self._whole.agreed_before - self._whole.agreed)
+        return lost / self.positions if self.positions else 0.0
+
+    @property
+    def _whole(self) -> Tally:
+        return sum((tally for _, tally in self.domains), Tally())

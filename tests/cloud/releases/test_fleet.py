@@ -45,6 +45,9 @@ def fleet_of(told: list[tuple[str, Report]]) -> Fleet:
     return fleet
 
 
+TRIED = ("", Tally(answers=1, positions=10, agreed=5, agreed_before=5))
+
+
 def committed(device: bytes, release: int = 1, *domains: tuple[str, Tally]) -> Report:
     return Report(
         device=device, line="main", release=release, state=State.COMMITTED, domains=domains
@@ -108,7 +111,7 @@ def test_a_report_with_many_domains_takes_the_room_of_many() -> None:
 def test_the_newest_releases_are_shown_and_judged() -> None:
     fleet = Fleet()
     for release in range(1, MOST_RELEASES + 11):
-        fleet.take("anna", committed(os.urandom(16), release))
+        fleet.take("anna", committed(os.urandom(16), release, TRIED))
     shown = [each.release for each in fleet.standings()]
     assert shown == list(range(MOST_RELEASES + 10, 10, -1))
     for _ in range(50):
@@ -195,7 +198,7 @@ def test_ballots_and_halts_outlive_a_restart(file: Path) -> None:
 def test_what_is_forgotten_leaves_the_file(file: Path) -> None:
     account, fleet = Account(file), Fleet(most_devices=10)
     for number in range(100):
-        account.add(fleet.take("anna", committed(number.to_bytes(16, "big"), number + 1)))
+        account.add(fleet.take("anna", committed(number.to_bytes(16, "big"), number + 1, TRIED)))
     account.flush()
     again = restored(file)
     assert again.devices() == 10

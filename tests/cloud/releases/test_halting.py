@@ -152,3 +152,13 @@ def test_the_ballots_of_an_owner_are_bounded() -> None:
     fleet = Fleet(HaltTerms(ballots=50))
     assert not told(fleet, ["anna"], State.COMMITTED, 50)
     assert not told(fleet, ["anna"], State.REVERTED, 500)
+
+
+def test_a_release_that_nobody_tried_is_not_praised_for_it() -> None:
+    """Devices that keep no answers take it as it comes, and those that go back are no judges."""
+    untried = [
+        Report(device=os.urandom(16), line="main", release=7, state=State.COMMITTED)
+        for _ in range(1_000)
+    ]
+    bad = [ended(State.REVERTED) for _ in range(4)]
+    assert halts_after([*untried, *bad]) == 1_004
