@@ -86,21 +86,26 @@ def rollout_command(  # noqa: PLR0913 - each is a flag
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Take it back, or else what is everybody's.")
     ] = False,
+    release: Annotated[
+        int | None, typer.Option(min=1, help="Take back this one; with --withdraw.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show who is offered which release of a line, or change it."""
     steps: list[Callable[[LineState], LineState]] = []
     if percent is not None:
         steps.append(lambda state: state.stage(percent))
-    wanted = (
+    wanted: tuple[tuple[bool, Callable[[LineState], LineState]], ...] = (
         (hold, LineState.hold),
         (resume, LineState.resume),
         (promote, LineState.promote),
-        (withdraw, LineState.withdraw),
+        (withdraw, lambda state: state.withdraw(release)),
     )
     steps += [step for given, step in wanted if given]
     if len(steps) > 1:
         raise typer.BadParameter("one step at a time")
+    if release is not None and not withdraw:
+        raise typer.BadParameter("--release says what to --withdraw")
     place = Repository(open_destination(repository))
     if not steps:
         _tell(line, line_state(line, place), as_json)
@@ -122,3 +127,5 @@ def _tell(name: str, state: LineState, as_json: bool) -> None:
         typer.echo(f"{line.next} is offered to {line.percent} % of the devices{held}")
     if state.former:
         typer.echo(f"before: {', '.join(map(str, state.former))}")
+    if line.withdrawn:
+        typer.echo(f"withdrawn: {', '.join(map(str, line.withdrawn))}")

@@ -17,6 +17,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     ),
     st.one_of(st.none(), st.integers(0, 100)).map(lambda p: lambda state: state.publish(p)),
     st.integers(0, 100).map(lambda p: lambda state: state.stage(p)),
+    st.integers(1, 12).map(lambda n: lambda state: state.withdraw(n)),
 )
 
 
@@ -37,9 +38,28 @@ def test_the_first_is_for_everybody_the_next_for_a_few() -> None:
 
 
 def test_a_newer_one_takes_the_place_of_what_was_on_its_way() -> None:
-    state = published(1).publish(5).hold().publish(7)
+    state = published(1).publish(5).publish(7)
     assert state.line == Line(stable=1, next=3, percent=7)
     assert state.offered == {1, 3}
+
+
+def test_what_is_on_hold_when_a_newer_one_comes_is_withdrawn() -> None:
+    """Nobody will promote it, so devices that have it should not keep it."""
+    state = published(1).publish(5).hold().publish(7)
+    assert state.line == Line(stable=1, next=3, percent=7, withdrawn=(2,))
+
+
+def test_any_release_may_be_withdrawn() -> None:
+    state = published(3).publish(20)
+    assert state.withdraw(3).line == Line(stable=2, next=4, percent=20, withdrawn=(3,))
+    former = state.withdraw(2)
+    assert former.line == Line(stable=3, next=4, percent=20, withdrawn=(2,))
+    assert former.former == (1,)
+    replaced = state.publish(30).withdraw(4)
+    assert replaced.line == Line(stable=3, next=5, percent=30, withdrawn=(4,))
+    for number in (4, 6):
+        with pytest.raises(RolloutError, match=f"release {number} was never published"):
+            replaced.withdraw(number)
 
 
 def test_what_is_on_hold_is_for_nobody_until_it_is_resumed() -> None:
@@ -57,7 +77,7 @@ def test_a_withdrawal_points_back_and_frees_no_number() -> None:
     state = state.withdraw().withdraw()
     gone = (4, 3, 2, 1)
     assert (state.line, state.highest) == (Line(withdrawn=gone), 4)
-    assert state.publish(None).line == Line(next=5, percent=100, withdrawn=gone)
+    assert state.publish(None).line == Line(next=5, percent=10, withdrawn=gone)
     with pytest.raises(RolloutError, match="nothing is published"):
         state.withdraw()
 
@@ -93,4 +113,5 @@ def test_numbers_only_rise_and_what_is_offered_is_bounded(taken: list[Step]) -> 
         assert after.offered <= given_numbers
         assert len(after.offered) <= MOST_FORMER + 2
         assert after.line.next is None or after.line.next != after.line.stable
+        assert not after.offered & set(after.line.withdrawn)
         state = after

@@ -180,7 +180,8 @@ def test_what_all_were_offered_is_stable_once_the_next_comes() -> None:
     assert everybodys.line == Line(stable=1, next=2, percent=10)
     assert everybodys.publish(10).line == Line(stable=1, next=3, percent=10)
     assert everybodys.stage(100).publish(10).line == Line(stable=2, next=3, percent=10)
-    assert everybodys.stage(100).hold().publish(10).line == Line(stable=1, next=3, percent=10)
+    held = everybodys.stage(100).hold()
+    assert held.publish(10).line == Line(stable=1, next=3, percent=10, withdrawn=(2,))
 
 
 def test_a_delta_is_from_what_is_stable_then(scene: Scene, factory: Path) -> None:

@@ -75,16 +75,29 @@ def test_figures_that_a_device_would_not_read(scene: Scene, second: Path) -> Non
         scene.publish(second, edited(report, trained_on="none"))
 
 
+@pytest.mark.parametrize("promoted", [True, False])
 def test_a_comparison_with_a_draft_that_is_not_current(
-    scene: Scene, factory: Path, second: Path, tmp_path: Path
+    scene: Scene, factory: Path, second: Path, tmp_path: Path, promoted: bool
 ) -> None:
     """With the release that is on its way it may be compared too."""
     scene.publish(second, second.with_suffix(".json"))
-    scene.roll_out(lambda state: state.promote())
+    if promoted:
+        scene.roll_out(lambda state: state.promote())
     third = learnt(second, "third.gguf", 2)
     stale = gate_report(tmp_path, third, factory)
     with refused(scene, EvidenceError, "the old draft is no current release of the line"):
         scene.publish(third, stale)
+
+
+def test_a_first_release_is_compared_with_what_devices_come_with(
+    scene: Scene, factory: Path, second: Path, tmp_path: Path
+) -> None:
+    other, folder = learnt(second, "other.gguf", 2), tmp_path / "elsewhere"
+    folder.mkdir()
+    report = gate_report(folder, second, other)
+    with refused(scene, EvidenceError, "the old draft is no current release of the line"):
+        scene.publish(second, report, factory=factory)
+    assert scene.publish(second, second.with_suffix(".json"), factory=factory).number == 1
 
 
 def test_an_adapter_without_a_reason(

@@ -70,6 +70,10 @@ def test_from_keys_to_a_release_for_everybody(shell: Shell, second: Path) -> Non
     assert shell.json("rollout", "demo") == looked
     assert shell.rollout("--promote")["former"] == [1]
     assert shell.rollout("--withdraw")["stable"] == 1
+    assert "withdrawn: 2" in shell.said("rollout", "demo")
+    again = shell.run("rollout", "demo", "--keys", shell.online, "--withdraw", "--release", 2)
+    assert isinstance(again.exception, RolloutError)
+    assert shell.run("rollout", "demo", "--release", 2).exit_code == 2
     seen = ReleaseReader(shell.place, shell.folder / "device", shell.root.read_bytes()).look()
     assert seen.line("demo").stable == 1
     release = seen.release("demo", 1)

@@ -129,7 +129,7 @@ def test_a_held_release_is_not_what_devices_have(scene: Scene, factory: Path) ->
     published = worker.offer(second, gate)
     assert published is not None and published.number == 2
     assert gate.against == [factory.read_bytes()]
-    assert line_of(scene) == Line(next=2, percent=20)
+    assert line_of(scene) == Line(next=2, percent=20, withdrawn=(1,))
 
 
 def test_signatures_are_dated_anew_in_time(scene: Scene, factory: Path) -> None:

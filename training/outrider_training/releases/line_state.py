@@ -28,17 +28,22 @@ class LineState:
         current = (self.line.stable, self.line.next)
         return frozenset(self.former).union(number for number in current if number is not None)
 
+    @property
+    def everybodys(self) -> int | None:
+        """The release that all devices may have, also where it is not called stable yet."""
+        return self._settled().line.stable
+
     def publish(self, percent: int | None) -> "LineState":
         """A new release for a share of the devices, instead of one that was on its way to some.
 
         What was offered to all is stable from then on: who has it keeps it, and may go back to it.
-        Without a share: everybody if nothing is stable yet, else a few.
+        What was on hold is withdrawn: nobody will promote it. Without a share: everybody if it is
+        the first, else a few.
         """
-        offered = self.line.next is not None and not self.line.held
-        base = self.promote() if offered and self.line.percent == _EVERYBODY else self
+        base = self._settled()
         if percent is None:
-            percent = _EVERYBODY if base.line.stable is None else FIRST_PERCENT
-        number = self.highest + 1
+            percent = FIRST_PERCENT if base.highest else _EVERYBODY
+        number = base.highest + 1
         line = base._line(base.line.stable, number, _checked(percent))
         return replace(base, line=line, highest=number)
 
@@ -60,16 +65,31 @@ class LineState:
         former = self.former if old is None else (*self.former, old)[-MOST_FORMER:]
         return replace(self, line=self._line(fresh), former=former)
 
-    def withdraw(self) -> "LineState":
-        """Take back what is on its way, or else what is stable: the one before is again."""
-        gone = self.line.next or self.line.stable
+    def withdraw(self, number: int | None = None) -> "LineState":
+        """Take back that release, or what is on its way, or else what is stable: the one before is
+        again.
+        """
+        line, gone = self.line, number or self.line.next or self.line.stable
         if gone is None:
             raise RolloutError("nothing is published that could be withdrawn")
-        withdrawn = (*self.line.withdrawn, gone)[-MAX_WITHDRAWN:]
-        if self.line.next is not None:
-            return replace(self, line=Line(stable=self.line.stable, withdrawn=withdrawn))
-        back = self.former[-1] if self.former else None
-        return replace(self, line=Line(stable=back, withdrawn=withdrawn), former=self.former[:-1])
+        if gone > self.highest or gone in line.withdrawn:
+            raise RolloutError(f"release {gone} was never published, or is withdrawn already")
+        former = tuple(each for each in self.former if each != gone)
+        changed: dict[str, object] = {"withdrawn": (*line.withdrawn, gone)[-MAX_WITHDRAWN:]}
+        if gone == line.next:
+            changed |= {"next": None, "percent": 0, "held": False}
+        if gone == line.stable:
+            changed["stable"] = former[-1] if former else None
+            former = former[:-1]
+        return replace(self, line=line.model_copy(update=changed), former=former)
+
+    def _settled(self) -> "LineState":
+        """What is on its way has arrived, or never will."""
+        if self.line.held:
+            return self.withdraw(self.line.next)
+        if self.line.next is not None and self.line.percent == _EVERYBODY:
+            return self.promote()
+        return self
 
     def _line(self, stable: int | None, following: int | None = None, percent: int = 0) -> Line:
         """What was withdrawn stays so."""
