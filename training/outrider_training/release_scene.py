@@ -53,7 +53,8 @@ class ReleaseScene:
             task for domain in DOMAINS for task in tasks_of(domain, _PROBE_SEED, probes)
         ]
         self._texts: set[tuple[str, ...]] = set()
-        self._answers, self._begun = 0, 0
+        self._answers, self._since_step = 0, 0
+        self._begun = 0  # answers when the trial began
         self._endings: list[Ending] = []
         self._device = Device(
             DeviceSettings(draft=SHIPPED_DRAFT, cloud=address, following=following)
@@ -97,17 +98,20 @@ class ReleaseScene:
     def probe(self) -> None:
         """Ask the probes with the draft that is in use, or on trial."""
         results = [ask(self._device, task, consent=False) for task in self._probes]
+        self._answers += len(results)
         self._texts.add(tuple(result.text for result in results))
 
     def ask(self, task: Task) -> None:
         """And see to updates now and then."""
         ask(self._device, task, consent=True)
         self._answers += 1
-        if self._answers % _STEP_EVERY == 0:
+        self._since_step += 1
+        if self._since_step == _STEP_EVERY:
             self.step()
 
     def step(self) -> None:
         """Until there is nothing to do at the moment."""
+        self._since_step = 0
         step = self._step()
         while step.again:
             step = self._step()
