@@ -579,12 +579,13 @@ def test_the_same_file_under_another_number_is_that_release(
 def test_a_factory_draft_that_was_withdrawn_as_a_release_is_all_there_is(
     device: TestDevice, signed: SignedChannel, weak: Path
 ) -> None:
-    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    signed.publish(Publication(number=2, file=weak), Line(stable=2))
     assert device.step().state is State.UP_TO_DATE
-    words = list(device.channel.words)
-    signed.point(Line(withdrawn=(1,)))
+    signed.point(Line(withdrawn=(2,)))
     assert device.step().state is State.UP_TO_DATE
-    assert device.channel.words == words
+    assert not device.channel.words
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1, withdrawn=(2,)))
+    assert device.step().state is State.ON_TRIAL  # though it is older
 
 
 def test_what_was_merely_replaced_is_no_failure(
