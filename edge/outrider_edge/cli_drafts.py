@@ -29,12 +29,13 @@ from outrider_edge.releases.naming import called, named, ordered, short
 from outrider_edge.releases.pointer import Pointer, files_of
 from outrider_edge.releases.report import Fate
 from outrider_edge.releases.settings import UpdateSettings
+from outrider_edge.releases.step import MOST_AT_ONCE, Step
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.report import error_json
 
 if TYPE_CHECKING:
     from outrider_edge.releases.installer import Told
-    from outrider_edge.releases.step import Phase, Step
+    from outrider_edge.releases.step import Phase
     from outrider_edge.updates import Updates
 
 drafts = typer.Typer(no_args_is_help=True, help="Releases of the draft: what is installed here.")
@@ -73,7 +74,7 @@ def update_command(
         updates, meter = _updates(flags, config)
         steps: list[Step] = []
         with progress_bar(as_json=as_json) as progress:
-            while not steps or steps[-1].again:
+            while not steps or (steps[-1].again and len(steps) < MOST_AT_ONCE):
                 steps.append(updates.step(_say(as_json), progress))
                 if not as_json:
                     print(steps[-1].text, flush=True)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from outrider_edge.errors import Busy, EdgeError
-from outrider_edge.releases.step import State, Step
+from outrider_edge.releases.step import MOST_AT_ONCE, State, Step
 
 _JITTER: Final = 0.2  # of a pause, either way
 _SHORTEST_S: Final = 1.0  # whatever is asked for
 _LONGEST_S: Final = 86_400.0
-_MOST_AT_ONCE: Final = 32  # steps without a pause, should they never come to an end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ class Follower:
         while not wait(pause_s):
             step, errors = self._try(errors)
             at_once = at_once + 1 if step is not None and step.again else 0
-            if 0 < at_once < _MOST_AT_ONCE:
+            if 0 < at_once < MOST_AT_ONCE:
                 pause_s = 0.0
             else:
                 pause_s = self._rhythm.pause_s(step, errors, self._chance())

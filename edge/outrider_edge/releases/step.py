@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+MOST_AT_ONCE: Final = 32  # steps without a pause, should they never come to an end
 
 
 class Phase(Enum):
