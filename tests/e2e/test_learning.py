@@ -12,6 +12,7 @@ from outrider_training.tasks import DOMAINS
 SMALL = Scale(requests=100, pace_s=0.1, warm_up=24, held_out=5)
 
 
+@pytest.mark.long
 def test_a_draft_learns_while_it_is_used(tmp_path: Path) -> None:
     said: list[str] = []
     learning = run_learning(SMALL, said.append)

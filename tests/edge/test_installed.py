@@ -39,6 +39,11 @@ class SlowDrafts(Drafts):
         self.loading, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
+    def hold(self) -> None:
+        """Nothing is loaded from now on, until `go_on`."""
+        self.loading.clear()
+        self.go_on.clear()
+
     def install(self, name: str, path: Path, adapter: Path | None, *, writes: bool) -> None:
         self.loading.set()
         assert self.go_on.wait(60)
@@ -116,7 +121,7 @@ def finished() -> tuple[Outcome, Result]:
 
 def test_while_one_session_loads_others_draft_with_what_there_is(scene: Scene) -> None:
     factory, new = scene.drafts.current.name, scene.comes(seed=1)
-    scene.drafts.go_on.clear()
+    scene.drafts.hold()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(scene.drafted_by, EXACT)
         assert scene.drafts.loading.wait(60)
@@ -208,7 +213,7 @@ def test_a_draft_that_cannot_begin_loses_an_answer_and_no_other_does(scene: Scen
             assert other.result(60) == new
             raise DraftError("no memory")
 
-    scene.drafts.go_on.clear()
+    scene.drafts.hold()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(scene.drafted_by, EXACT)
         assert scene.drafts.loading.wait(60)
@@ -242,7 +247,7 @@ def test_a_file_that_is_gone_refuses_no_answer(scene: Scene, options: Options) -
     scene.store.write(scene.store.pointer().commit())
     assert scene.drafted_by(LOCAL) == scene.drafted_by(EXACT) == new
     scene.store.path(new).unlink()
-    scene.drafts.go_on.clear()
+    scene.drafts.hold()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(scene.drafted_by, options)
         assert scene.drafts.loading.wait(60)
@@ -257,7 +262,7 @@ def test_the_end_may_come_while_a_draft_is_loaded(scene: Scene, options: Options
     scene.comes(seed=1)
     if options is LOCAL:
         scene.store.write(scene.store.pointer().commit())
-    scene.drafts.go_on.clear()
+    scene.drafts.hold()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(scene.drafted_by, options)
         assert scene.drafts.loading.wait(60)
