@@ -213,17 +213,21 @@ class Seat:
         wanted = self._drafts.writing if self._writes else self._drafts.current
         if self._held is not None and self._held[0] is not wanted:
             self.stand_up()
-        if self._held is None:
-            file = self.file = self._drafts.take(writes=self._writes)
-            try:
-                made = self._worker.run(
-                    lambda: LlamaDraft(file.model, self._settings, file.adapter)
-                )
-            except BaseException:
+        if self._held is not None:
+            return self._held
+        file = self.file = self._drafts.take(writes=self._writes)
+
+        def make() -> tuple[DraftFile, LlamaDraft]:
+            # In the worker's thread, so that whoever closes the device after it finds it here.
+            self._held = file, LlamaDraft(file.model, self._settings, file.adapter)
+            return self._held
+
+        try:
+            return self._worker.run(make)
+        except BaseException:
+            if self._held is None:
                 self._drafts.give_back(file)
-                raise
-            self._held = file, made
-        return self._held
+            raise
 
     def stand_up(self) -> None:
         """Free the draft, in the worker's thread."""

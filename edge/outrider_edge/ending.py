@@ -15,13 +15,15 @@ import typer
 
 from outrider_edge.errors import BadSettings, EdgeError
 from outrider_edge.exits import ExitCode, advice, exit_code
+from outrider_edge.releases.starts import take_marks_off
 from outrider_edge.report import error_json
 from outrider_protos.errors import SettingsError
 
 
 def end_when_told() -> None:
-    """SIGTERM, and a terminal that goes, end the command in order: answers under way are given up,
-    which counts against no draft. Where they are ignored they stay so.
+    """SIGTERM, and a terminal that goes, end the command at once, but blame no draft for it.
+
+    Where they are ignored they stay so.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -29,7 +31,10 @@ def end_when_told() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # as shells tell it
+    """No exception: it would come anywhere, also where a lock is taken or given back."""
+    take_marks_off()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def print_json(value: Mapping[str, object]) -> None:

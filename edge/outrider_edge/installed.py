@@ -53,7 +53,7 @@ class Installed:
         self._factory = factory
         self._clock = clock
         self._looking = threading.Lock()
-        self._failed = "", 0.0  # which draft was not to be loaded, and until when it is left alone
+        self._failed: dict[str, float] = {}  # what was not to be loaded, and when to try again
 
     def first(self) -> Chosen:
         """What to begin with: the best draft that is known to be good, loads, and has the
@@ -146,13 +146,14 @@ class Installed:
         used = drafts.writing if writes else drafts.current
         if used.name == name or not self._looking.acquire(blocking=False):
             return
+        now_s = self._clock()
         try:
-            failed, again_s = self._failed
-            if failed == name and self._clock() < again_s:
+            self._failed = {n: again_s for n, again_s in self._failed.items() if again_s > now_s}
+            if name in self._failed:
                 return
             drafts.install(name, *self._store.paths(name), writes=writes)
         except (BadModelFile, ModelMismatch):
-            self._failed = name, self._clock() + _RETRY_S
+            self._failed[name] = now_s + _RETRY_S
         finally:
             self._looking.release()
 

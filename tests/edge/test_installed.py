@@ -202,6 +202,21 @@ def test_what_could_not_be_loaded_is_tried_again_in_time(scene: Scene) -> None:
     assert scene.drafted_by(EXACT) == new
 
 
+def test_two_that_cannot_be_loaded_do_not_hide_each_other(scene: Scene) -> None:
+    scene.comes(seed=1)
+    scene.store.write(scene.store.pointer().commit())
+    scene.comes(seed=2)
+    pointer = scene.store.pointer()
+    for name in (pointer.active, pointer.drafting):
+        scene.store.path(name).write_bytes(b"GGUF")
+    for options in (EXACT, LOCAL):
+        scene.drafted_by(options)
+    scene.drafts.loading.clear()
+    for options in (EXACT, LOCAL) * 2:
+        scene.drafted_by(options)
+    assert not scene.drafts.loading.is_set()
+
+
 def test_a_draft_that_cannot_begin_loses_an_answer_and_no_other_does(scene: Scene) -> None:
     """Another session moves on to the next draft in that moment."""
     factory, new = scene.drafts.current.name, scene.comes(seed=1)

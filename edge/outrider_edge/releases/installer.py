@@ -44,6 +44,8 @@ class Installer:
         for part in sorted(usable, key=lambda part: part.size_bytes):
             if part.size_bytes >= offer.full.size_bytes:
                 break
+            if part.base_sha256 is None or not self._store.whole(part.base_sha256):
+                continue  # damaged: what is made of it, or lies over it, would be to blame
             try:
                 return self._from(part, offer)
             except (BadRelease, NotOffered):

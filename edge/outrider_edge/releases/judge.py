@@ -62,13 +62,15 @@ class Judge:
 
     def _call_off(self, pointer: Pointer, record: TrialRecord, line: Line, text: str) -> Step:
         back = pointer.call_off()
-        if record.release in line.withdrawn or back.number(back.active) is not None:
+        known = record.release in line.withdrawn or back.number(back.active) is not None
+        if known and not back.leaves(line.withdrawn):
             self._messenger.say_in_use(back, record.release)
         self._store.write(back)
         return Step(State.REVERTED, record.release, text, again=True)
 
     def _looked(self, record: TrialRecord, pointer: Pointer) -> TrialRecord:
-        answers = self._recent.after(record.seen, _LOOKED_AT)
+        anew = self._recent.newest() < record.seen  # the memory of answers was lost
+        answers = self._recent.after(0 if anew else record.seen, _LOOKED_AT)
         ours = [answer for answer in answers if answer.draft == record.name]
         if not answers:
             record = record.waited(self._clock())

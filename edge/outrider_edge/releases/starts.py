@@ -13,9 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
+from weakref import WeakSet
 
 MOST_STARTS: Final = 3  # that end before an answer does, with a draft on trial
 _PROCESS: Final = secrets.token_hex(8)  # which may have several devices, and ends once
+_own: "WeakSet[Starts]" = WeakSet()
+
+
+def take_marks_off() -> None:
+    """This process is told to end, whatever it is at. A signal's handler may call it: it waits for
+    nothing.
+    """
+    for starts in list(_own):
+        starts.take_off()
 
 
 class Starts:
@@ -26,6 +36,7 @@ class Starts:
         self._lock = threading.Lock()
         self._under_way = 0
         self._mark: tuple[Path, BinaryIO] | None = None
+        _own.add(self)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -48,6 +59,12 @@ class Starts:
         """They began with another draft. Raises OSError."""
         for mark in self._folder.glob("*"):
             mark.unlink(missing_ok=True)
+
+    def take_off(self) -> None:
+        """Leave nothing to be counted, without taking the lock."""
+        if (mark := self._mark) is not None:
+            with suppress(OSError):
+                mark[0].unlink(missing_ok=True)
 
     def _begin(self) -> None:
         with self._lock:

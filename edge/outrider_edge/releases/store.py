@@ -154,6 +154,8 @@ class DraftStore:
         with self.failing():
             if digest_of(file) != name:
                 raise BadRelease(f"{file.name} is not the file that was promised")
+            if name == self._factory_name:
+                raise StoreFailed("the draft that this program came with has changed: start anew")
             self._files.mkdir(parents=True, exist_ok=True)
             with file.open("rb+") as data:
                 os.fsync(data.fileno())
@@ -161,13 +163,17 @@ class DraftStore:
             _sync_folder(self._files)
             return self.path(name)
 
-    def holds(self, file: str) -> bool:
-        """Whether it is there, with the bytes that its name promises. What is not goes."""
+    def whole(self, file: str) -> bool:
+        """Whether it is there, with the bytes that its name promises."""
         with self.failing():
-            if self.path(file).is_file() and digest_of(self.path(file)) == file:
-                return True
-        self.remove(file)
-        return False
+            return self.path(file).is_file() and digest_of(self.path(file)) == file
+
+    def holds(self, file: str) -> bool:
+        """Whether it is whole. What is not goes."""
+        if not self.whole(file):
+            self.remove(file)
+            return False
+        return True
 
     def damaged(self) -> list[str]:
         """Of the files that are kept, those whose bytes are not what their names say."""

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from outrider_edge.errors import (
+    BadModelFile,
+    BadRelease,
     ClockWrong,
     CloudRefused,
     DraftError,
     NetworkError,
+    NotOffered,
     PeerError,
 )
 from outrider_edge.llama.gguf_header import read_header
@@ -101,14 +104,14 @@ class Updater:
         line = catalogue.line(self._line)
         if line is None:
             return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
-        offers = self._offers(catalogue, line)
-        pointer = self._renumbered(pointer, [offer for offer, _ in offers])
+        offers, step = self._offers(catalogue, line)
+        pointer = self._renumbered(pointer, [offer for offer, open_ in offers if open_])
         if pointer.leaves(line.withdrawn):
             return self._leave(pointer, line)
         number = pointer.number(pointer.active)
-        step = Step(State.UP_TO_DATE, None, "up to date")
         for offer, open_ in offers:
-            if pointer.active in names_of(offer):
+            same = offer.release.number == number
+            if pointer.active in names_of(offer) and (open_ or same):
                 return step
             older = number is not None and offer.release.number < number
             stays = older and number not in line.withdrawn
@@ -118,11 +121,20 @@ class Updater:
                     return step
         return step  # what was followed by others that are not for this device may be kept
 
-    def _offers(self, catalogue: Catalogue, line: Line) -> list[tuple[Offer, bool]]:
-        """In the order of preference, and whether this device may have them."""
-        staged = line.staged(self._line, self._store.device())
-        numbers = ((line.next, staged), (line.stable, True))
-        return [(catalogue.offer(self._line, n), open_) for n, open_ in numbers if n is not None]
+    def _offers(self, catalogue: Catalogue, line: Line) -> tuple[list[tuple[Offer, bool]], Step]:
+        """In the order of preference, and whether this device may have them; what there is to say
+        where none is taken. One that cannot be read stands in nobody's way.
+        """
+        staged, offers = line.staged(self._line, self._store.device()), []
+        step = Step(State.UP_TO_DATE, None, "up to date")
+        for number, open_ in ((line.next, staged), (line.stable, True)):
+            if number is None:
+                continue
+            try:
+                offers.append((catalogue.offer(self._line, number), open_))
+            except (BadRelease, NotOffered) as error:
+                step = Step(State.UNFIT, number, f"release {number} cannot be read: {error}")
+        return offers, step
 
     def _take(
         self, offer: Offer, pointer: Pointer, told: Callable[[Phase], None], progress: Told
@@ -133,7 +145,7 @@ class Updater:
         told(Phase.FETCHING)
         try:
             name = Installer(self._channel, self._store, progress).install(offer, pointer)
-        except CloudRefused as error:  # it was halted: the one before it may still be had
+        except (CloudRefused, NotOffered) as error:  # the one before it may still be had
             return Step(State.UNFIT, number, f"release {number} is not to be had: {error}")
         if (objection := self._objection(offer, name, pointer, told)) is not None:
             return self._refuse(offer, pointer, objection)
@@ -146,6 +158,7 @@ class Updater:
             if pointer.active in names_of(offer):
                 known = pointer.numbered(pointer.active, offer.release.number)
                 if known.number(known.active) != pointer.number(pointer.active):
+                    self._messenger.say_in_use(known, None)
                     self._store.write(known)
                 return known
         return pointer
@@ -174,9 +187,8 @@ class Updater:
         self, offer: Offer, name: str, pointer: Pointer, told: Callable[[Phase], None]
     ) -> str | None:
         """Of the self-test, then of a replay of this device's own answers."""
-        room, needed = map(_room, (self._store.paths(name)[0], self._store.path(pointer.factory)))
-        if room < needed:
-            return f"it holds {room} tokens, the draft of this device {needed}"
+        if (objection := self._lack_of_room(name, pointer)) is not None:
+            return objection
         golden = offer.release.golden or UNTOLD
         drafts = [self._store.paths(name), self._store.paths(pointer.active)]
         since = max(0, self._recent.newest() - _REPLAYED)
@@ -191,6 +203,18 @@ class Updater:
         except DraftError as error:
             return str(error)
         return replay_objection(compared(answers, replayed)) or speed_objection(replayed)
+
+    def _lack_of_room(self, name: str, pointer: Pointer) -> str | None:
+        """Sessions count on what the factory's draft holds."""
+        try:
+            room = _room(self._store.paths(name)[0])
+        except BadModelFile as error:
+            if isinstance(error.__cause__, OSError):
+                raise  # which may pass
+            return str(error)
+        needed = _room(self._store.path(pointer.factory))
+        fits = room >= needed
+        return None if fits else f"it holds {room} tokens, the draft of this device {needed}"
 
     def _refuse(self, offer: Offer, pointer: Pointer, objection: str) -> Step:
         for name in sorted(names_of(offer)):
@@ -218,7 +242,7 @@ class Updater:
 
 
 def _room(file: Path) -> int:
-    """Tokens of the longest text; sessions count on what the factory's draft holds."""
+    """Tokens of the longest text."""
     header = read_header(file)
     return header.number(f"{header.architecture}.context_length") or 0
 

@@ -67,3 +67,13 @@ def test_memory_of_what_was_refused_is_bounded() -> None:
         pointer = pointer.begin_trial(str(number)).revert()
     assert len(pointer.refused) == MOST_REFUSED
     assert pointer.refused[-1] == str(MOST_REFUSED + 9)
+
+
+def test_what_was_withdrawn_is_not_gone_back_to() -> None:
+    third = FIRST.begin_trial("a", 1).commit().begin_trial("b", 2).commit()
+    assert not third.leaves((1,))
+    assert third.leaves((2,))
+    back = third.go_back((2,))
+    assert (back.active, back.previous, back.refused) == ("a", None, ())
+    assert third.go_back((2, 1)).active == "f"
+    assert not FIRST.numbered("f", 3).leaves((3,))

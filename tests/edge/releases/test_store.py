@@ -171,3 +171,15 @@ def test_what_is_written_can_be_read_by_people(store: DraftStore, tmp_path: Path
         "refused",
         "trial",
     ]
+
+
+def test_the_file_of_the_program_is_never_written(
+    store: DraftStore, factory: Path, tmp_path: Path
+) -> None:
+    """It was upgraded while this process goes on, and its old bytes come as a release."""
+    factory.write_bytes(b"upgraded")
+    old = tmp_path / "old"
+    old.write_bytes(b"factory")
+    with pytest.raises(StoreFailed, match="has changed: start anew"):
+        store.add(old, sha256(b"factory").hexdigest())
+    assert factory.read_bytes() == b"upgraded"

@@ -212,10 +212,11 @@ def test_who_is_not_staged_waits(device: TestDevice, signed: SignedChannel) -> N
 def test_a_release_is_withdrawn_during_its_trial(device: TestDevice, signed: SignedChannel) -> None:
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(next=1, percent=100))
     device.step()
-    signed.point(Line())
+    signed.point(Line(withdrawn=(1,)))
     step = device.step()
     assert step.state is State.REVERTED
     assert "withdrawn" in step.text
+    assert device.channel.words[-1].fate is Fate.REVERTED
     assert device.pointer.drafting == name_of(device.factory)
     assert device.pointer.refused == ()
 
@@ -570,6 +571,7 @@ def test_the_same_file_under_another_number_is_that_release(
     signed.publish(wish, Line(stable=2, withdrawn=(1,)))
     assert device.step().state is State.UP_TO_DATE
     assert device.pointer.number(device.pointer.active) == 2
+    assert (device.channel.words[-1].release, device.channel.words[-1].fate) == (2, Fate.COMMITTED)
     signed.publish(Publication(number=3, file=weak), Line(stable=3, withdrawn=(1,)))
     device.store.write(device.pointer.refuse(name_of(weak)))
     assert device.step().state is State.UP_TO_DATE
@@ -582,8 +584,9 @@ def test_a_factory_draft_that_was_withdrawn_as_a_release_is_all_there_is(
     signed.publish(Publication(number=2, file=weak), Line(stable=2))
     assert device.step().state is State.UP_TO_DATE
     signed.point(Line(withdrawn=(2,)))
-    assert device.step().state is State.UP_TO_DATE
-    assert not device.channel.words
+    for _ in range(3):
+        assert device.step().state is State.UP_TO_DATE
+    assert [(word.release, word.fate) for word in device.channel.words] == [(2, Fate.COMMITTED)]
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1, withdrawn=(2,)))
     assert device.step().state is State.ON_TRIAL  # though it is older
 
@@ -702,3 +705,106 @@ def test_a_draft_that_is_always_slow_has_lost() -> None:
     for look in range(20):
         fair = fair.looked([same], slow=look % 2 == 0)
     assert fair.outcome is Outcome.GOES_ON
+
+
+def test_the_same_file_for_others_does_not_keep_what_was_withdrawn(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    fix = spoiled(tmp_path / "fix.gguf", 0.1)
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.publish(Publication(number=2, file=fix), Line(stable=2, withdrawn=(1,)))
+    wish = Publication(number=3, file=SHIPPED_DRAFT)
+    signed.publish(wish, Line(stable=2, next=3, percent=0, withdrawn=(1,)))
+    device.step()
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().release == 2
+
+
+def test_what_cannot_be_read_stands_in_nobodys_way(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """A newer publisher may have forms that this device does not know."""
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    fix = spoiled(tmp_path / "fix.gguf", 0.1)
+    signed.publish(Publication(number=2, file=fix), Line(stable=2))
+    signed.add("demo/3.magic", b"x", {"kind": "magic", "base_sha256": "0" * 64})
+    wish = Publication(number=3, file=fix, forms=("demo/3.magic",))
+    signed.publish(wish, Line(stable=2, next=3, percent=100, withdrawn=(1,)))
+    device.step()
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().release == 2
+    device.store.write(device.pointer.commit())
+    step = device.step()
+    assert step.state is State.UNFIT
+    assert "release 3 cannot be read" in step.text
+    assert device.pointer.active == name_of(fix)
+
+
+def test_a_next_whose_file_is_gone_does_not_hide_what_is_stable(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=spoiled(tmp_path / "other.gguf", 0.1))
+    signed.publish(wish, Line(stable=1, next=2, percent=100))
+    for file in (signed.folder / "targets" / "demo").glob("*.2.gguf"):
+        file.unlink()
+    assert device.step().release == 1
+    device.store.write(device.pointer.commit())
+    step = device.step()
+    assert step.state is State.UNFIT
+    assert "release 2 is not to be had" in step.text
+
+
+def test_what_is_no_draft_is_refused(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    custom = signed.releases.targets["demo/1.gguf"].unrecognized_fields["custom"]
+    del custom["chunks"]
+    signed.add("demo/1.gguf", b"no model at all", custom)
+    signed.sign()
+    assert device.step().state is State.REFUSED
+    assert device.channel.words[-1].fate is Fate.REFUSED
+
+
+def test_a_damaged_base_takes_the_blame_of_no_release(
+    signed: SignedChannel, tmp_path: Path
+) -> None:
+    """The full file is fetched where what a smaller form needs is not what it should be."""
+    device = TestDevice(tmp_path / "device", spoiled(tmp_path / "weak.gguf", 1.0), signed)
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    installed = device.store.path(name_of(SHIPPED_DRAFT))
+    data = bytearray(installed.read_bytes())
+    data[-200_000:-100_000] = bytes(100_000)
+    installed.write_bytes(data)
+    second = spoiled(tmp_path / "second.gguf", 0.1)
+    lora = tmp_path / "lora.gguf"
+    lora.write_bytes(b"never fetched")
+    wish = Publication(number=2, file=second, adapter=lora, adapter_base=SHIPPED_DRAFT)
+    signed.publish(wish, Line(stable=2))
+    assert device.step().state is State.ON_TRIAL
+    assert device.pointer.drafting == name_of(second)
+
+
+def test_answers_count_though_the_memory_of_others_was_lost(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """Their numbers begin again."""
+    device.answer(MANY)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    assert device.step().state is State.ON_TRIAL
+    (device.folder / "recent.sqlite").unlink()
+    device.answer(4)
+    step = device.step()
+    assert step.state is State.ON_TRIAL
+    assert "4 answers" in step.text
+
+
+def test_answers_in_between_by_others_are_no_sign_of_neglect() -> None:
+    record = TrialRecord(name="a", release=1, seen=0, looked_s=0.0)
+    for look in range(100):
+        record = record.heard(0.0, seen=look, answers=9, ours=look % 10 == 0)
+    assert record.outcome is Outcome.GOES_ON
+    for look in range(100, 130):
+        record = record.heard(0.0, seen=look, answers=9, ours=0)
+    assert record.outcome is Outcome.REVERT
