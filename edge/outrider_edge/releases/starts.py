@@ -35,7 +35,8 @@ class Starts:
         self._folder = folder
         self._lock = threading.Lock()
         self._under_way = 0
-        self._mark: tuple[Path, BinaryIO] | None = None
+        self._mark: Path | None = None  # known before it is made, to whoever takes it off
+        self._held: BinaryIO | None = None
         _own.add(self)
 
     @contextmanager
@@ -64,15 +65,15 @@ class Starts:
         """Leave nothing to be counted, without taking the lock."""
         if (mark := self._mark) is not None:
             with suppress(OSError):
-                mark[0].unlink(missing_ok=True)
+                mark.unlink(missing_ok=True)
 
     def _begin(self) -> None:
         with self._lock:
             self._under_way += 1
-            if self._mark is None or not self._mark[0].exists():
+            if self._mark is None or not self._mark.exists():
                 self._leave()
                 with suppress(OSError):
-                    self._mark = self._marked()
+                    self._make()
 
     def _end(self) -> None:
         with self._lock:
@@ -80,30 +81,24 @@ class Starts:
             if not self._under_way:
                 self._leave()
 
-    def _marked(self) -> tuple[Path, BinaryIO]:
+    def _make(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{_PROCESS}-{secrets.token_hex(8)}"
-        file = path.open("xb", buffering=0)
+        self._mark = self._folder / f"{_PROCESS}-{secrets.token_hex(8)}"
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(b"1")  # until here it counts for nothing: nobody held it yet
+            self._held = self._mark.open("xb", buffering=0)
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+            self._held.write(b"1")  # until here it counts for nothing: nobody held it yet
         except OSError:
-            _removed(path, file)
+            self._leave()
             raise
-        return path, file
 
     def _leave(self) -> None:
-        if self._mark is not None:
-            _removed(*self._mark)
-            self._mark = None
-
-
-def _removed(mark: Path, file: BinaryIO) -> None:
-    """Before it is let go of: nobody finds it free."""
-    with suppress(OSError):
-        mark.unlink(missing_ok=True)
-    with suppress(OSError):
-        file.close()
+        """First it goes, then it is let go of: nobody finds it free."""
+        self.take_off()
+        if self._held is not None:
+            with suppress(OSError):
+                self._held.close()
+        self._mark = self._held = None
 
 
 def _has_ended(mark: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from outrider_edge.releases.starts import MOST_STARTS, Starts
+from outrider_edge.releases.starts import MOST_STARTS, Starts, take_marks_off
 from tests.edge.releases.device import ended_starts
 
 _AT_WORK = """
@@ -122,3 +122,10 @@ def test_where_no_mark_can_be_left_work_goes_on(tmp_path: Path) -> None:
     starts = Starts(tmp_path / "starts")
     with starts.under_way():
         assert not starts.too_many
+
+
+def test_a_process_that_is_told_to_end_takes_its_marks_off(folder: Path) -> None:
+    with Starts(folder).under_way(), Starts(folder).under_way():
+        assert len(list(folder.iterdir())) == 2
+        take_marks_off()
+        assert not list(folder.iterdir())
