@@ -12,7 +12,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from outrider_edge.errors import Cancelled, ModelMismatch
+from outrider_edge.errors import Cancelled, EdgeError, ModelMismatch
 from outrider_edge.llama.adapter import Adapter
 from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
@@ -224,9 +224,8 @@ class Seat:
 
         try:
             return self._worker.run(make)
-        except BaseException:
-            if self._held is None:
-                self._drafts.give_back(file)
+        except EdgeError:  # else it may still be made
+            self._drafts.give_back(file)
             raise
 
     def stand_up(self) -> None:

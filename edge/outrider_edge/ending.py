@@ -5,6 +5,7 @@ Every expected error ends here. It knows errors, not commands.
 
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     take_marks_off()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
+    os._exit(128 + number)  # the first process of a container is not ended by that
 
 
 def print_json(value: Mapping[str, object]) -> None:

@@ -146,5 +146,9 @@ class DraftError(ResourceError):
     """A decode of the draft failed; the answer goes on without it."""
 
 
+class ProbeInterrupted(ResourceError):
+    """Drafts could not be tried, through no fault of theirs."""
+
+
 class ContextFull(DraftError):
     """The text no longer fits the draft's context."""

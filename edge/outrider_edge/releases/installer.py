@@ -40,6 +40,7 @@ class Installer:
 
     def install(self, offer: Offer, pointer: Pointer) -> str:
         """The name under which the release is in the store now; the full file comes last."""
+        self._store.expect({part.sha256 for part in (offer.full, *offer.smaller)})
         usable = [part for part in offer.smaller if part.base_sha256 in pointer.kept_files]
         for part in sorted(usable, key=lambda part: part.size_bytes):
             if part.size_bytes >= offer.full.size_bytes:
@@ -63,9 +64,11 @@ class Installer:
         if not self._store.holds(wanted):
             delta = self._fetched(part, offer.full.size_bytes)
             result = self._store.incoming(wanted).with_suffix(".made")
-            apply_delta(self._store.path(base), delta, result)
+            with self._store.failing():
+                apply_delta(self._store.path(base), delta, result)
             self._add(result, wanted)
-            delta.unlink()
+            with self._store.failing():
+                delta.unlink()
         return wanted
 
     def _fetched(self, part: Part, more_bytes: int) -> Path:

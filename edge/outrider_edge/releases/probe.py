@@ -4,6 +4,7 @@ It asks and reads; what the findings mean is for others to say.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from outrider_edge.errors import DraftError
+from outrider_edge.errors import DraftError, ProbeInterrupted
 from outrider_protos.words import Sampling
 
-_TIMEOUT_S: Final = 600.0
+_START_S: Final = 600.0
+_TOKEN_S: Final = 0.25  # slower than this no draft is of use
+_TOLD_TO_END: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MODULE: Final = "outrider_edge.releases.probe_process"
 
 Files = tuple[Path, Path | None]  # a draft: its file, and the adapter over it
@@ -58,7 +61,8 @@ def probe(
 ) -> Findings:
     """Every draft along every text, the first one over the batches besides.
 
-    Raises DraftError if the first draft cannot be loaded, ends the process, or takes for ever.
+    Raises DraftError if the first draft cannot be loaded, ends the process, or takes for ever;
+    ProbeInterrupted if the process cannot begin, or is told to end.
     """
     job = {
         "drafts": [{"file": str(f), "adapter": a and str(a)} for f, a in drafts],
@@ -66,17 +70,25 @@ def probe(
         "batches": batches,
         "threads": threads,
     }
+    tokens = sum(len(text.prompt) + len(text.tokens) for text in texts) * len(drafts)
+    timeout_s = _START_S + _TOKEN_S * tokens
     try:
         ended = subprocess.run(
             [sys.executable, "-m", _MODULE],
             input=json.dumps(job),
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
+            start_new_session=True,  # Ctrl-C in a chat is not meant for it
         )
     except subprocess.TimeoutExpired as error:
-        raise DraftError(f"the draft was not done after {_TIMEOUT_S:g} s") from error
+        raise DraftError(f"the draft was not done after {timeout_s:g} s") from error
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise ProbeInterrupted(f"no process can be started to try drafts: {problem}") from error
+    if -ended.returncode in _TOLD_TO_END:
+        raise ProbeInterrupted("the process that tries drafts was told to end")
     if ended.returncode != 0:
         raise DraftError(f"the draft ended the process that tried it ({_how(ended.returncode)})")
     try:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -131,10 +131,16 @@ class DraftStore:
 
     def forget_beginnings(self) -> None:
         """What was on its way has come, or is not wanted; processes began with another draft."""
+        self.expect(())
+        with self.failing():
+            self.starts.forget()
+
+    def expect(self, files: Collection[str]) -> None:
+        """Only these are on their way; what has come of others makes room."""
         with self.failing():
             for left in self.incoming("").glob("*"):
-                left.unlink(missing_ok=True)
-            self.starts.forget()
+                if left.name not in files:
+                    left.unlink(missing_ok=True)
 
     def heal(self) -> None:
         """Remove kept files that cannot be drafts any more, so that they are fetched again: what

@@ -808,3 +808,17 @@ def test_answers_in_between_by_others_are_no_sign_of_neglect() -> None:
     for look in range(100, 130):
         record = record.heard(0.0, seen=look, answers=9, ours=0)
     assert record.outcome is Outcome.REVERT
+
+
+def test_what_came_of_another_release_makes_room(device: TestDevice, signed: SignedChannel) -> None:
+    """It was half fetched when the next one took its place."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    left = device.store.incoming("0" * 64)
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(1 << 20))
+    store = DraftStore(
+        device.folder, device.factory, room=lambda folder: 0 if left.exists() else 1 << 30
+    )
+    updater = Updater(store, device.recent, device.channel, line="demo", root=signed.root_bytes)
+    step = updater.step(device.phases.append, lambda there, of: None)
+    assert step.state is State.ON_TRIAL
