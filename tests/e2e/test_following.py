@@ -212,7 +212,6 @@ def test_only_answers_that_were_begun_count_against_a_draft(cloud: str, tmp_path
     [
         ((signal.SIGTERM,), -signal.SIGTERM),
         ((signal.SIGHUP, signal.SIGTERM), -signal.SIGHUP),
-        ((signal.SIGINT,), 130),
     ],
 )
 def test_who_is_told_to_end_blames_no_draft(

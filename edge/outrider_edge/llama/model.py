@@ -1,9 +1,11 @@
 """A GGUF model in memory: its weights, to be shared by several drafts, and its vocabulary."""
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from _thread import start_new_thread
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -99,24 +101,32 @@ def _load(path: Path, architecture: str) -> Any:
     parameters = llama_cpp.llama_model_default_params()
     if library.reports_amx():
         parameters.use_extra_bufts = False
-    # In the main thread Python's signals would be lost in the callback that listens.
-    with library.listening() as errors, ThreadPoolExecutor(1, "outrider-load") as loader:
-        load = llama_cpp.llama_model_load_from_file
-        loading = loader.submit(load, os.fsencode(path), parameters)
-        try:
-            pointer = loading.result()
-        except BaseException:
-            loading.add_done_callback(_free)
-            raise
+    load = llama_cpp.llama_model_load_from_file
+    with library.listening() as errors:
+        pointer = _elsewhere(lambda: load(os.fsencode(path), parameters))
     if not pointer:
         raise BadModelFile(path.name, _problem(errors, architecture))
     return pointer
 
 
-def _free(loading: "Future[Any]") -> None:
-    """What nobody waits for any more."""
-    if loading.exception() is None and loading.result():
-        llama_cpp.llama_model_free(loading.result())
+def _elsewhere(work: Callable[[], Any]) -> Any:
+    """In a thread of its own: in the main one Ctrl-C would be lost in the callback that listens.
+
+    A bare lock, for it can be interrupted at any moment; what is loaded after that is never used.
+    """
+    found: list[Any] = [None]
+    done = Lock()
+
+    def run() -> None:
+        try:
+            found[0] = work()
+        finally:
+            done.release()
+
+    done.acquire()
+    start_new_thread(run, ())
+    done.acquire()
+    return found[0]
 
 
 def _problem(errors: list[str], architecture: str) -> str:
