@@ -4,7 +4,7 @@ What a device that died had fetched is not fetched again. Memory is a chunk or t
 size. It does not ask whether the draft is any good.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,11 @@ def names_of(offer: Offer) -> frozenset[str]:
     return frozenset({offer.full.sha256} | laid)
 
 
+def files_of_offers(offers: Iterable[Offer]) -> frozenset[str]:
+    """Everything that may be on its way."""
+    return frozenset(part.sha256 for offer in offers for part in (offer.full, *offer.smaller))
+
+
 class Installer:
     """Raises StoreFailed, BadRelease, and what the source raises; what has come then stays."""
 
@@ -40,7 +45,6 @@ class Installer:
 
     def install(self, offer: Offer, pointer: Pointer) -> str:
         """The name under which the release is in the store now; the full file comes last."""
-        self._store.expect({part.sha256 for part in (offer.full, *offer.smaller)})
         usable = [part for part in offer.smaller if part.base_sha256 in pointer.kept_files]
         for part in sorted(usable, key=lambda part: part.size_bytes):
             if part.size_bytes >= offer.full.size_bytes:

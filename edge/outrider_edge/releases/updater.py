@@ -33,7 +33,7 @@ from outrider_edge.releases.examination import (
     speed_objection,
     text_of,
 )
-from outrider_edge.releases.installer import Installer, Told, names_of
+from outrider_edge.releases.installer import Installer, Told, files_of_offers, names_of
 from outrider_edge.releases.judge import Judge
 from outrider_edge.releases.messenger import Listener, Messenger
 from outrider_edge.releases.pointer import Pointer
@@ -105,6 +105,7 @@ class Updater:
         if line is None:
             return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
         offers, step = self._offers(catalogue, line)
+        self._store.expect(files_of_offers(offer for offer, _ in offers))
         pointer = self._renumbered(pointer, [offer for offer, open_ in offers if open_])
         if pointer.leaves(line.withdrawn):
             return self._leave(pointer, line)

@@ -29,7 +29,7 @@ from outrider_protos.release import Golden, Line
 from tests.edge.releases.device import CountingChannel, TestDevice, ended_starts
 from tests.simulators.drafts import answers, golden, spoiled
 from tests.simulators.gguf_files import TinyModel, write_gguf
-from tests.simulators.signed_channel import Publication, SignedChannel, delta_of
+from tests.simulators.signed_channel import CHUNK_BYTES, Publication, SignedChannel, delta_of
 
 MANY = 40
 DAY_S = 86_400.0
@@ -822,3 +822,20 @@ def test_what_came_of_another_release_makes_room(device: TestDevice, signed: Sig
     updater = Updater(store, device.recent, device.channel, line="demo", root=signed.root_bytes)
     step = updater.step(device.phases.append, lambda there, of: None)
     assert step.state is State.ON_TRIAL
+
+
+def test_what_has_come_of_stable_stays_though_next_is_asked_for_first(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """No chunk of it is asked for again."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=spoiled(tmp_path / "other.gguf", 0.1))
+    signed.publish(wish, Line(stable=1, next=2, percent=100))
+    for file in (signed.folder / "targets" / "demo").glob("*.2.gguf"):
+        file.unlink()
+    there = device.store.incoming(name_of(SHIPPED_DRAFT))
+    there.parent.mkdir(parents=True)
+    there.write_bytes(SHIPPED_DRAFT.read_bytes()[: 20 * CHUNK_BYTES])
+    assert device.step().release == 1
+    fetched = device.channel.fetched(".1.gguf")
+    assert fetched == SHIPPED_DRAFT.stat().st_size - 20 * CHUNK_BYTES
