@@ -4,7 +4,8 @@ The money is divided over several stakes, each fixed beforehand, so that both la
 differences pay. Where the mean is not above the bar, the capital is a supermartingale, so that by
 Ville's inequality it ever passes 1 / error with a chance of at most `error` (Waudby-Smith and
 Ramdas, "Estimating means of bounded random variables by betting", 2023). As the stakes are fixed,
-the capital does not depend on the order of the values, and one of them may be replaced later.
+the capital does not depend on the order of the values, and one of them may be replaced or taken
+back later.
 Pure; what the values are is not known here.
 """
 
@@ -33,9 +34,13 @@ class Bet:
         """With one more value."""
         return together(growth, self._gain(value))
 
+    def without(self, growth: Growth, value: float) -> Growth:
+        """As it was but for a value."""
+        return apart(growth, self._gain(value))
+
     def instead(self, growth: Growth, old: float, new: float) -> Growth:
         """With a value replaced by another."""
-        return apart(self.after(growth, new), self._gain(old))
+        return self.without(self.after(growth, new), old)
 
     def shown(self, growth: Growth, error: float) -> bool:
         """Whether the mean is above the bar, with this chance to say so wrongly."""

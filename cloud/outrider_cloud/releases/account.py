@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from outrider_cloud.errors import ConfigError
-from outrider_cloud.releases.fleet import Change, Closed, Counted, Forgotten, Halted, Placed
+from outrider_cloud.releases.fleet import (
+    Change,
+    Closed,
+    Counted,
+    Forgotten,
+    Halted,
+    Placed,
+    Uncounted,
+)
 from outrider_cloud.releases.halting import Ballot
 from outrider_cloud.releases.report import Report, State, Tally
 
@@ -121,6 +129,9 @@ def _statement(change: Change) -> _Statement:
             said = (ballot.ended, ballot.bad, ballot.loss)
             text = "INSERT OR REPLACE INTO ballots VALUES (?, ?, ?, ?, ?, ?, ?)"
             return text, (line, release, owner, device, *said)
+        case Uncounted(owner, device, line, release):
+            text = "DELETE FROM ballots WHERE line = ? AND release = ? AND owner = ? AND device = ?"
+            return text, (line, release, owner, device)
         case Halted(line, release, reason):
             return "INSERT OR REPLACE INTO halted VALUES (?, ?, ?)", (line, release, reason)
         case Closed(line, release):

@@ -45,6 +45,16 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncounted:
+    """A trial that had begun was never judged: the device counts neither way."""
+
+    owner: str
+    device: bytes
+    line: str
+    release: int
+
+
+@dataclass(frozen=True, slots=True)
 class Halted:
     """A release was found to do worse. It stays so."""
 
@@ -61,7 +71,7 @@ class Closed:
     release: int
 
 
-Change: TypeAlias = Placed | Forgotten | Counted | Halted | Closed
+Change: TypeAlias = Placed | Forgotten | Counted | Uncounted | Halted | Closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,8 @@ class Fleet:
                 self._rolls[owner].forget(device)
             case Counted(owner, device, line, release, ballot):
                 self._judged(line, release).cast(owner, device, ballot)
+            case Uncounted(owner, device, line, release):
+                self._judged(line, release).take_back(owner, device)
             case Halted(line, release, reason):
                 self._halted[line, release] = reason
             case Closed(line, release):
@@ -151,15 +163,25 @@ class Fleet:
         for device in self._rolls[owner].surplus():
             yield Forgotten(owner, device)
         line, release = report.line, report.release
-        ballot = Ballot.of(report)
-        if ballot is None or not self._judged(line, release).admits(owner, report.device, ballot):
+        if (change := self._vote(owner, report)) is None:
             return
-        yield Counted(owner, report.device, line, release, ballot)
+        yield change
         verdict = self._judged(line, release).verdict(several_owners=self._several_owners)
         if verdict and not self.halted(line, release):
             yield Halted(line, release, verdict)
         if len(self._evidence[line]) > MOST_RELEASES:
             yield Closed(line, min(self._evidence[line]))
+
+    def _vote(self, owner: str, report: Report) -> Counted | Uncounted | None:
+        """What it means for the ballots on its release; None: nothing."""
+        device, line, release = report.device, report.line, report.release
+        evidence = self._evidence.get(line, {}).get(release, Evidence(self._terms))
+        ballot = Ballot.of(report)
+        if ballot is None:
+            begun = evidence.waits_for(owner, device)
+            return Uncounted(owner, device, line, release) if begun else None
+        admitted = evidence.admits(owner, device, ballot)
+        return Counted(owner, device, line, release, ballot) if admitted else None
 
     def _seen(self, owner: str | None) -> list[Roll]:
         if owner is None:

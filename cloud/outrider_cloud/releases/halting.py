@@ -85,6 +85,16 @@ class Evidence:
             return ballot.ended and not ballots[device].ended
         return len(ballots) < self._terms.ballots
 
+    def waits_for(self, owner: str, device: bytes) -> bool:
+        """Whether a trial of this device began and has not ended."""
+        return self._ballots.get(owner, {}).get(device) == UNDER_WAY
+
+    def take_back(self, owner: str, device: bytes) -> None:
+        """As if its trial, which must be under way, had never begun."""
+        del self._ballots[owner][device]
+        growths = self._growths[owner]
+        self._growths[owner] = self._each(Bet.without, growths, UNDER_WAY.values)
+
     def cast(self, owner: str, device: bytes, ballot: Ballot) -> None:
         """It must be admitted."""
         ballots = self._ballots.setdefault(owner, {})

@@ -195,6 +195,20 @@ def test_ballots_and_halts_outlive_a_restart(file: Path) -> None:
     assert again.halted("main", 2)
 
 
+def test_a_ballot_that_was_taken_back_stays_so(file: Path) -> None:
+    account, fleet = Account(file), Fleet()
+    names = [number.to_bytes(16, "big") for number in range(100, 300)]
+    for state in (State.ON_TRIAL, State.COMMITTED):
+        for name in names:
+            report = Report(device=name, line="main", release=2, state=state)
+            account.add(fleet.take("anna", report))
+    account.flush()
+    again = restored(file)
+    for number in range(4):
+        again.take("anna", bad(number))
+    assert again.halted("main", 2)
+
+
 def test_what_is_forgotten_leaves_the_file(file: Path) -> None:
     account, fleet = Account(file), Fleet(most_devices=10)
     for number in range(100):

@@ -162,3 +162,21 @@ def test_a_release_that_nobody_tried_is_not_praised_for_it() -> None:
     ]
     bad = [ended(State.REVERTED) for _ in range(4)]
     assert halts_after([*untried, *bad]) == 1_004
+
+
+def test_a_trial_that_nobody_judged_is_taken_back() -> None:
+    """A device whose answers are all local ends its trial without having seen anything."""
+    names = [os.urandom(16) for _ in range(200)]
+    begun = [ended(State.ON_TRIAL, device=name) for name in names]
+    unseen = [Report(device=name, line="main", release=7, state=State.COMMITTED) for name in names]
+    bad = [ended(State.REVERTED) for _ in range(4)]
+    assert halts_after([*begun, *bad]) is None
+    assert halts_after([*begun, *unseen, *bad]) == 404
+    assert halts_after([*begun, *bad, *unseen]) is not None
+
+
+def test_a_trial_that_was_judged_is_not_taken_back() -> None:
+    device, fleet = os.urandom(16), Fleet(HaltTerms(ballots=1))
+    fleet.take(OWNER, ended(State.REVERTED, device=device))
+    fleet.take(OWNER, Report(device=device, line="main", release=7, state=State.COMMITTED))
+    assert halts_after((ended(State.REVERTED) for _ in range(50)), fleet) is None
