@@ -24,9 +24,11 @@
         ├── Crashed           a fault of this program ended the answer
         ├── LibraryError      llama.cpp is missing or does not start
         ├── StoreFailed       the folder of installed drafts cannot be used
+        │   └── NoRoom        a file does not fit on the disk
         ├── ClockWrong        this machine's clock cannot be right, so no signature can be dated
-        └── DraftError        a decode of the draft failed; the answer goes on without it
-            └── ContextFull   the text no longer fits the draft's context
+        ├── DraftError        a decode of the draft failed; the answer goes on without it
+        │   └── ContextFull   the text no longer fits the draft's context
+        └── ProbeInterrupted  drafts could not be tried, through no fault of theirs
 
 The text of every error may be shown to anybody: it names files without their folders, options and
 limits, never tokens, text or secrets.
@@ -136,6 +138,10 @@ class LibraryError(ResourceError):
 
 class StoreFailed(ResourceError):
     """The folder of installed drafts cannot be read or written, or is full."""
+
+
+class NoRoom(StoreFailed):
+    """A file does not fit on the disk."""
 
 
 class ClockWrong(ResourceError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from outrider_edge.errors import BadRelease, NotOffered, StoreFailed
+from outrider_edge.errors import BadRelease, NoRoom, NotOffered, StoreFailed
 from outrider_edge.releases.catalogue import Offer, Part
 from outrider_edge.releases.chunks import complete, missing
 from outrider_edge.releases.delta import apply_delta
@@ -53,7 +53,7 @@ class Installer:
                 continue  # damaged: what is made of it, or lies over it, would be to blame
             try:
                 return self._from(part, offer)
-            except (BadRelease, NotOffered):
+            except (BadRelease, NotOffered, NoRoom):  # a delta needs room for what it makes too
                 self._store.incoming(part.sha256).unlink(missing_ok=True)
         return self._from(offer.full, offer)
 

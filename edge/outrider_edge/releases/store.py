@@ -19,7 +19,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from outrider_edge.errors import BadModelFile, BadRelease, Busy, StoreFailed
+from outrider_edge.errors import BadModelFile, BadRelease, Busy, NoRoom, StoreFailed
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.pointer import Pointer, files_of
 from outrider_edge.releases.starts import Starts
@@ -193,13 +193,13 @@ class DraftStore:
                 self.path(file).unlink(missing_ok=True)
 
     def check_room(self, size_bytes: int) -> None:
-        """Raises StoreFailed if so much more does not fit."""
+        """Raises NoRoom if so much more does not fit."""
         with self.failing():
             self._files.mkdir(parents=True, exist_ok=True)
             self.incoming("").mkdir(exist_ok=True)
             free = self._room(self._files)
         if free < size_bytes:
-            raise StoreFailed(f"the disk has {free:,} bytes left, {size_bytes:,} are needed")
+            raise NoRoom(f"the disk has {free:,} bytes left, {size_bytes:,} are needed")
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -146,7 +146,7 @@ class Updater:
         told(Phase.FETCHING)
         try:
             name = Installer(self._channel, self._store, progress).install(offer, pointer)
-        except (CloudRefused, NotOffered) as error:  # the one before it may still be had
+        except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
             return Step(State.UNFIT, number, f"release {number} is not to be had: {error}")
         if (objection := self._objection(offer, name, pointer, told)) is not None:
             return self._refuse(offer, pointer, objection)

@@ -421,6 +421,20 @@ def test_room_is_looked_for_before_the_first_byte(
     assert device.pointer.drafting == name_of(device.factory)
 
 
+def test_where_a_delta_and_what_it_makes_do_not_fit_the_full_file_may(
+    device: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    wish = Publication(number=1, file=SHIPPED_DRAFT, delta_from=weak)
+    signed.publish(wish, Line(stable=1))
+    free = SHIPPED_DRAFT.stat().st_size + (1 << 20) + 1_000  # the slack, and less than a delta
+    store = DraftStore(device.folder, device.factory, room=lambda folder: free)
+    updater = Updater(store, device.recent, device.channel, line="demo", root=signed.root_bytes)
+    step = updater.step(device.phases.append, lambda there, of: None)
+    assert step.state is State.ON_TRIAL
+    assert device.channel.fetched(".delta") == 0
+    assert device.channel.fetched(".gguf") == SHIPPED_DRAFT.stat().st_size
+
+
 def test_one_updater_at_a_time(device: TestDevice, signed: SignedChannel) -> None:
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
     with device.store.changing(), pytest.raises(Busy, match="another process"):
@@ -753,6 +767,23 @@ def test_a_next_whose_file_is_gone_does_not_hide_what_is_stable(
     step = device.step()
     assert step.state is State.UNFIT
     assert "release 2 is not to be had" in step.text
+
+
+def test_a_next_with_wrong_bytes_does_not_hide_what_is_stable(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """As where a store was restored from a wrong copy; metadata says what should be there."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    wish = Publication(number=2, file=spoiled(tmp_path / "other.gguf", 0.1))
+    signed.publish(wish, Line(stable=1, next=2, percent=100))
+    for file in (signed.folder / "targets" / "demo").glob("*.2.gguf"):
+        file.write_bytes(bytes(file.stat().st_size))
+    assert device.step().release == 1
+    device.store.write(device.pointer.commit())
+    step = device.step()
+    assert step.state is State.UNFIT
+    assert "release 2 is not to be had" in step.text
+    assert device.pointer.active == name_of(SHIPPED_DRAFT)
 
 
 def test_what_is_no_draft_is_refused(
