@@ -4,6 +4,7 @@ It asks and reads; what the findings mean is for others to say.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -71,19 +72,10 @@ def probe(
         "threads": threads,
     }
     tokens = sum(len(text.prompt) + len(text.tokens) for text in texts) * len(drafts)
-    timeout_s = _START_S + _TOKEN_S * tokens
     try:
-        ended = subprocess.run(
-            [sys.executable, "-m", _MODULE],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            start_new_session=True,  # Ctrl-C in a chat is not meant for it
-        )
+        ended = _run(json.dumps(job), _START_S + _TOKEN_S * tokens)
     except subprocess.TimeoutExpired as error:
-        raise DraftError(f"the draft was not done after {timeout_s:g} s") from error
+        raise DraftError(f"the draft was not done after {error.timeout:g} s") from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise ProbeInterrupted(f"no process can be started to try drafts: {problem}") from error
@@ -98,6 +90,25 @@ def probe(
     if found.error is not None:
         raise DraftError(found.error)
     return found
+
+
+def _run(job: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """It ends with this process, however that ends: then nobody holds the line any more."""
+    line, held = os.pipe()
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", _MODULE, str(line)],
+            input=job,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            pass_fds=(line,),
+            start_new_session=True,  # Ctrl-C in a chat is not meant for it
+        )
+    finally:
+        os.close(line)
+        os.close(held)
 
 
 def _how(code: int) -> str:

@@ -1,12 +1,14 @@
 """The process in which a new draft is tried: what breaks here breaks nothing else.
 
 One JSON object on standard input says which drafts and which texts, one on standard output what
-they chose. It judges nothing.
+they chose; the first argument is a pipe whose other end is held for as long as anybody wants to
+know. It judges nothing.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,8 +72,14 @@ def tried(job: Mapping[str, Any]) -> dict[str, object]:
     return {"drafts": [draft.findings() for draft in drafts], "batches": batches}
 
 
+def _end_with(line: int) -> None:
+    os.read(line, 1)  # nothing is ever said: this returns when the other end is closed
+    os._exit(1)
+
+
 def main() -> None:
     os.nice(_NICENESS)
+    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     try:
         said = tried(json.load(sys.stdin))
     except EdgeError as error:

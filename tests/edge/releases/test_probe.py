@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,11 +17,19 @@ from outrider_edge.releases.probe import Text, probe
 LONG = [Text((1,), tuple(range(5, 105)))] * 200
 
 
-def child() -> psutil.Process:
+FOR_EVER = """
+from outrider_edge.config import SHIPPED_DRAFT
+from outrider_edge.releases.probe import Text, probe
+
+probe([(SHIPPED_DRAFT, None)], [Text((1,), tuple(range(5, 105)))] * 20_000)
+"""
+
+
+def child(of: int | None = None) -> psutil.Process:
     """The process that tries drafts, as soon as it is there."""
     deadline_s = time.monotonic() + 30
     while True:
-        for process in psutil.Process().children():
+        for process in psutil.Process(of).children():
             if any("probe_process" in word for word in process.cmdline()):
                 return process
         assert time.monotonic() < deadline_s
@@ -44,3 +54,15 @@ def test_who_is_told_to_end_blames_no_draft(number: signal.Signals, kind: type[E
         process.send_signal(number)
         with pytest.raises(kind):
             trying.result(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_tried_for_nobody(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", FOR_EVER]) as parent:
+        process = child(parent.pid)
+        deadline_s = time.monotonic() + 30
+        while not any(SHIPPED_DRAFT.name in part.path for part in process.memory_maps()):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        parent.send_signal(number)
+    process.wait(timeout=10)
