@@ -11,8 +11,8 @@ from outrider_edge.errors import DraftError
 from outrider_edge.releases.examination import lived, speed_objection, text_of
 from outrider_edge.releases.messenger import Messenger
 from outrider_edge.releases.pointer import Pointer
-from outrider_edge.releases.probe import probe
 from outrider_edge.releases.recent import RecentAnswers
+from outrider_edge.releases.rehearsal import Rehearsal
 from outrider_edge.releases.report import Fate
 from outrider_edge.releases.step import Phase, State, Step
 from outrider_edge.releases.store import DraftStore
@@ -31,12 +31,12 @@ class Judge:
         store: DraftStore,
         recent: RecentAnswers,
         messenger: Messenger,
+        rehearsal: Rehearsal,
         *,
-        threads: int,
         clock: Callable[[], float],
     ) -> None:
         self._store, self._recent, self._messenger = store, recent, messenger
-        self._threads, self._clock = threads, clock
+        self._rehearsal, self._clock = rehearsal, clock
 
     def go_on(
         self, pointer: Pointer, name: str, line: Line | str, told: Callable[[Phase], None]
@@ -77,8 +77,8 @@ class Judge:
         else:
             record = record.heard(self._clock(), answers[-1].number, len(answers), len(ours))
         if ours:
-            drafts = [self._store.paths(record.name), self._store.paths(pointer.active)]
-            found = probe(drafts, [text_of(answer) for answer in ours], (), self._threads)
+            texts = [text_of(answer) for answer in ours]
+            found = self._rehearsal.of(record.name, pointer.active, texts)
             slow = speed_objection(found) is not None
             record = record.looked(lived(ours, found), slow=slow)
         record.save(self._store.trial_record)

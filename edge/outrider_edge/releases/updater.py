@@ -37,8 +37,8 @@ from outrider_edge.releases.installer import Installer, Told, files_of_offers, n
 from outrider_edge.releases.judge import Judge
 from outrider_edge.releases.messenger import Listener, Messenger
 from outrider_edge.releases.pointer import Pointer
-from outrider_edge.releases.probe import probe
 from outrider_edge.releases.recent import RecentAnswers
+from outrider_edge.releases.rehearsal import Rehearsal
 from outrider_edge.releases.report import Fate
 from outrider_edge.releases.step import Phase, State, Step
 from outrider_edge.releases.store import DraftStore
@@ -68,10 +68,10 @@ class Updater:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._recent, self._channel = store, recent, channel
-        self._line, self._root, self._threads = line, root, threads
-        self._clock = clock
+        self._line, self._root, self._clock = line, root, clock
+        self._rehearsal = Rehearsal(store, threads)
         self._messenger = Messenger(store, channel, line)
-        self._judge = Judge(store, recent, self._messenger, threads=threads, clock=clock)
+        self._judge = Judge(store, recent, self._messenger, self._rehearsal, clock=clock)
 
     def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
         """Do what there is to do. Raises Busy while another process does."""
@@ -191,16 +191,17 @@ class Updater:
         if (objection := self._lack_of_room(name, pointer)) is not None:
             return objection
         golden = offer.release.golden or UNTOLD
-        drafts = [self._store.paths(name), self._store.paths(pointer.active)]
         since = max(0, self._recent.newest() - _REPLAYED)
         answers = self._recent.after(since, _REPLAYED)
         told(Phase.TESTING)
         try:
-            found = probe(drafts, golden_texts(golden), golden_batches(golden), self._threads)
+            texts, batches = golden_texts(golden), golden_batches(golden)
+            found = self._rehearsal.of(name, pointer.active, texts, batches)
             if (objection := self_test_objection(golden, found)) is not None:
                 return objection
             told(Phase.REPLAYING)
-            replayed = probe(drafts, [text_of(answer) for answer in answers], (), self._threads)
+            texts = [text_of(answer) for answer in answers]
+            replayed = self._rehearsal.of(name, pointer.active, texts)
         except DraftError as error:
             return str(error)
         return replay_objection(compared(answers, replayed)) or speed_objection(replayed)

@@ -14,6 +14,7 @@ from outrider_edge.errors import (
     CloudRefused,
     CloudUnavailable,
     NotOffered,
+    ProbeInterrupted,
     StoreFailed,
 )
 from outrider_edge.releases.examination import Compared
@@ -695,6 +696,42 @@ def test_damaged_files_are_fetched_again(device: TestDevice, signed: SignedChann
     installed.write_bytes(installed.read_bytes()[:5000])
     assert device.step().state is State.ON_TRIAL
     assert name_of(installed) == name_of(SHIPPED_DRAFT)
+
+
+def rot(file: Path) -> None:
+    """Its header can be read, and llama.cpp cannot load it."""
+    file.write_bytes(file.read_bytes().replace(b"token_embd", b"token_emba"))
+
+
+def test_a_disk_that_spoils_drafts_speaks_against_no_release(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    kept(device, Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    fix = spoiled(tmp_path / "fix.gguf", 0.1)
+    signed.publish(Publication(number=2, file=fix), Line(stable=2))
+    rot(device.store.path(name_of(SHIPPED_DRAFT)))
+    with pytest.raises(ProbeInterrupted, match="damaged"):
+        device.step()
+    assert device.pointer.active == name_of(device.factory)
+    assert device.step().state is State.ON_TRIAL
+
+    device.answer(3)
+    rot(device.store.path(name_of(fix)))
+    with pytest.raises(ProbeInterrupted, match="damaged"):
+        device.step()
+    step = device.step()
+    assert step.state is State.ON_TRIAL, step.text
+    assert not device.pointer.refused
+
+
+def test_a_draft_in_use_that_does_not_load_is_the_measure_of_nothing(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    rot(device.factory)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    with pytest.raises(ProbeInterrupted, match="in use cannot be tried: weak"):
+        device.step()
+    assert not device.pointer.refused
 
 
 def test_damaged_memory_of_answers_is_begun_anew(device: TestDevice, signed: SignedChannel) -> None:
