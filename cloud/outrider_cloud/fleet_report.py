@@ -8,7 +8,7 @@ from rich.text import Text
 
 from outrider_protos.v1 import drafts_pb2 as pb
 
-_STATES = ("on_trial", "committed", "reverted", "refused")
+_STATES = ("on_trial", "committed", "reverted", "refused", "left")
 
 
 def fleet_json(fleet: pb.Fleet) -> dict[str, object]:

@@ -46,7 +46,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """A trial that had begun was never judged: the device counts neither way."""
+    """A trial that had begun was never judged to its end: the device counts neither way."""
 
     owner: str
     device: bytes

@@ -53,10 +53,11 @@ class Ballot:
 
     @classmethod
     def of(cls, report: Report) -> "Ballot | None":
-        """None where a device keeps a release without having tried it: that says nothing."""
+        """None where a device keeps or leaves a release without having judged it."""
         if report.state is State.ON_TRIAL:
             return UNDER_WAY
-        if report.state is State.COMMITTED and not report.positions:
+        untried = report.state is State.COMMITTED and not report.positions
+        if untried or report.state is State.LEFT:
             return None
         return cls(True, report.state.bad, report.loss)
 

@@ -11,6 +11,7 @@ class State(Enum):
     COMMITTED = "committed"
     REVERTED = "reverted"  # its trial went badly
     REFUSED = "refused"  # it did not come as far as a trial
+    LEFT = "left"  # withdrawn or replaced: nothing was found wrong with it there
 
     @property
     def bad(self) -> bool:

@@ -22,6 +22,7 @@ _STATES: Final = {
     int(pb.DRAFT_STATE_COMMITTED): State.COMMITTED,
     int(pb.DRAFT_STATE_REVERTED): State.REVERTED,
     int(pb.DRAFT_STATE_REFUSED): State.REFUSED,
+    int(pb.DRAFT_STATE_LEFT): State.LEFT,
 }
 
 
@@ -74,6 +75,7 @@ def _standing(standing: Standing) -> pb.ReleaseStanding:
         committed=standing.states[State.COMMITTED],
         reverted=standing.states[State.REVERTED],
         refused=standing.states[State.REFUSED],
+        left=standing.states[State.LEFT],
         domains=[
             pb.DomainAcceptance(
                 domain=name,

@@ -20,6 +20,7 @@ _STATES: Final[Mapping[Fate, pb.DraftState.ValueType]] = {
     Fate.COMMITTED: pb.DRAFT_STATE_COMMITTED,
     Fate.REVERTED: pb.DRAFT_STATE_REVERTED,
     Fate.REFUSED: pb.DRAFT_STATE_REFUSED,
+    Fate.LEFT: pb.DRAFT_STATE_LEFT,
 }
 
 

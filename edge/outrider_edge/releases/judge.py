@@ -62,8 +62,7 @@ class Judge:
 
     def _call_off(self, pointer: Pointer, record: TrialRecord, line: Line, text: str) -> Step:
         back = pointer.call_off()
-        known = record.release in line.withdrawn or back.number(back.active) is not None
-        if known and not back.leaves(line.withdrawn):
+        if not back.leaves(line.withdrawn):
             self._messenger.say_in_use(back, record.release)
         self._store.write(back)
         return Step(State.REVERTED, record.release, text, again=True)

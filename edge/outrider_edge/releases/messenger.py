@@ -39,7 +39,7 @@ class Messenger:
         if number is not None:
             self.say(number, Fate.COMMITTED, ())
         elif left is not None:
-            self.say(left, Fate.REVERTED, ())
+            self.say(left, Fate.LEFT, ())
 
     def deliver(self) -> None:
         """What was not heard yet."""

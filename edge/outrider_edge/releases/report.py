@@ -13,6 +13,7 @@ class Fate(Enum):
     COMMITTED = "committed"
     REVERTED = "reverted"
     REFUSED = "refused"
+    LEFT = "left"  # withdrawn or replaced: nothing was found wrong with it here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class _DraftStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DraftState
     """its trial went badly"""
     DRAFT_STATE_REFUSED: _DraftState.ValueType  # 4
     """it did not come as far as a trial"""
+    DRAFT_STATE_LEFT: _DraftState.ValueType  # 5
+    """withdrawn or replaced: nothing was found wrong with it here"""
 
 class DraftState(_DraftState, metaclass=_DraftStateEnumTypeWrapper): ...
 
@@ -45,6 +47,8 @@ DRAFT_STATE_REVERTED: DraftState.ValueType  # 3
 """its trial went badly"""
 DRAFT_STATE_REFUSED: DraftState.ValueType  # 4
 """it did not come as far as a trial"""
+DRAFT_STATE_LEFT: DraftState.ValueType  # 5
+"""withdrawn or replaced: nothing was found wrong with it here"""
 Global___DraftState: _TypeAlias = DraftState  # noqa: Y015
 
 @_typing.final
@@ -244,6 +248,7 @@ class ReleaseStanding(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     DOMAINS_FIELD_NUMBER: _builtins.int
     HALTED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
     line: _builtins.str
     release: _builtins.int
     on_trial: _builtins.int
@@ -252,6 +257,7 @@ class ReleaseStanding(_message.Message):
     refused: _builtins.int
     halted: _builtins.str
     """why it is offered to nobody any more; empty: it is"""
+    left: _builtins.int
     @_builtins.property
     def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___DomainAcceptance]: ...
     def __init__(
@@ -265,10 +271,11 @@ class ReleaseStanding(_message.Message):
         refused: _builtins.int = ...,
         domains: _abc.Iterable[Global___DomainAcceptance] | None = ...,
         halted: _builtins.str = ...,
+        left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "domains", b"domains", "halted", b"halted", "line", b"line", "on_trial", b"on_trial", "refused", b"refused", "release", b"release", "reverted", b"reverted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "domains", b"domains", "halted", b"halted", "left", b"left", "line", b"line", "on_trial", b"on_trial", "refused", b"refused", "release", b"release", "reverted", b"reverted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -164,11 +164,12 @@ def test_a_release_that_nobody_tried_is_not_praised_for_it() -> None:
     assert halts_after([*untried, *bad]) == 1_004
 
 
-def test_a_trial_that_nobody_judged_is_taken_back() -> None:
+@pytest.mark.parametrize("state", [State.COMMITTED, State.LEFT])
+def test_a_trial_that_nobody_judged_is_taken_back(state: State) -> None:
     """A device whose answers are all local ends its trial without having seen anything."""
     names = [os.urandom(16) for _ in range(200)]
     begun = [ended(State.ON_TRIAL, device=name) for name in names]
-    unseen = [Report(device=name, line="main", release=7, state=State.COMMITTED) for name in names]
+    unseen = [Report(device=name, line="main", release=7, state=state) for name in names]
     bad = [ended(State.REVERTED) for _ in range(4)]
     assert halts_after([*begun, *bad]) is None
     assert halts_after([*begun, *unseen, *bad]) == 404

@@ -217,7 +217,7 @@ def test_a_release_is_withdrawn_during_its_trial(device: TestDevice, signed: Sig
     step = device.step()
     assert step.state is State.REVERTED
     assert "withdrawn" in step.text
-    assert device.channel.words[-1].fate is Fate.REVERTED
+    assert device.channel.words[-1].fate is Fate.LEFT
     assert device.pointer.drafting == name_of(device.factory)
     assert device.pointer.refused == ()
 
@@ -615,7 +615,7 @@ def test_what_was_merely_replaced_is_no_failure(
     device.step()
     signed.publish(Publication(number=2, file=newer), Line(next=2, percent=100))
     assert device.step().state is State.REVERTED
-    assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL]
+    assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL, Fate.LEFT]
 
 
 def test_what_is_withdrawn_is_left_for_what_was_there_before(
@@ -627,7 +627,7 @@ def test_what_is_withdrawn_is_left_for_what_was_there_before(
     step = device.step()
     assert "release 1 was withdrawn" in step.text
     assert device.pointer.active == name_of(device.factory)
-    assert device.channel.words[-1].fate is Fate.REVERTED
+    assert device.channel.words[-1].fate is Fate.LEFT
     assert device.step().state is State.UP_TO_DATE
 
 
