@@ -99,7 +99,7 @@ class CloudProcess:
 
 def cloud_command(*arguments: str) -> list[str]:
     """The command line that runs `outrider-cloud` under this Python."""
-    return [sys.executable, "-m", "outrider_cloud", *arguments]
+    return [sys.executable, "-P", "-m", "outrider_cloud", *arguments]
 
 
 def cloud_environment() -> dict[str, str]:

@@ -185,7 +185,7 @@ def worker_on(records: Path, drafts: Path, *more: str) -> Iterator["subprocess.P
     """`outrider-train worker`, until it has heard of nothing new for a while."""
     rules = ("--every", "40", "--steps", "40", "--held-back", "16", "--margin", str(_WORKER_MARGIN))
     ends = ("--poll-s", "0.5", "--idle-exit-s", "8", "--draft", str(SHIPPED_DRAFT))
-    command = [sys.executable, "-m", "outrider_training", "worker", str(records), str(drafts)]
+    command = [sys.executable, "-P", "-m", "outrider_training", "worker", str(records), str(drafts)]
     worker = subprocess.Popen(
         [*command, *rules, *ends, *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )

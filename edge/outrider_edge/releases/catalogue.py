@@ -6,6 +6,7 @@ fetches none of those that are described.
 """
 
 import posixpath
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from outrider_protos.release import Form, FormKind, Line, Release, full_path, li
 
 _BASE: Final = "channel:/"  # TUF wants addresses; ours are paths below one root
 _MOST_LINE_BYTES: Final = 1 << 14
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 _CLOCK_SLACK_S: Final = 86_400.0
 
 
@@ -116,7 +118,7 @@ class Catalogue:
 
     def _form(self, line: str, number: int, path: str) -> Part:
         """Only of this very release: what else a channel may sign for is not looked at."""
-        if not path.startswith(f"{line}/{number}."):
+        if not path.startswith(f"{line}/{number}.") or path.count("/") > 1:
             raise BadRelease(f"release {number} asks for a file that is not its own")
         target = self._target(path)
         form = Form.parse(target.custom)
@@ -129,8 +131,8 @@ class Catalogue:
         target = self._tuf.get_targetinfo(path)
         if target is None:
             raise NotOffered(f"the channel has no {path}")
-        if "sha256" not in target.hashes:
-            raise BadRelease(f"{path} is signed without a SHA-256")
+        if not _SHA256.fullmatch(target.hashes.get("sha256", "")):
+            raise BadRelease(f"{path} is signed without a SHA-256")  # which names files here
         return target
 
     def _check_clock(self) -> None:

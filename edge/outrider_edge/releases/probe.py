@@ -97,7 +97,7 @@ def _run(job: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     line, held = os.pipe()
     try:
         return subprocess.run(
-            [sys.executable, "-m", _MODULE, str(line)],
+            [sys.executable, "-P", "-m", _MODULE, str(line)],  # nothing of the current folder
             input=job,
             capture_output=True,
             text=True,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -66,3 +67,12 @@ def test_nothing_is_tried_for_nobody(number: signal.Signals) -> None:
             time.sleep(0.01)
         parent.send_signal(number)
     process.wait(timeout=10)
+
+
+def test_nothing_of_the_current_folder_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("llama_cpp", "pydantic", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert probe([(SHIPPED_DRAFT, None)], LONG[:1]).drafts
