@@ -5,10 +5,12 @@ is enforced here, and every gRPC failure becomes one of our errors here, once.
 """
 
 import asyncio
+import concurrent.futures
 import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -173,8 +175,11 @@ class CloudClient:
                 yield answer
         except grpc.aio.AioRpcError as error:
             raise _converted(error, self._address.target) from error
+        except concurrent.futures.CancelledError as error:
+            raise CloudUnavailable("the connection was closed") from error
         finally:
-            self._network.loop.call_soon_threadsafe(call.cancel)
+            with suppress(RuntimeError):  # the loop has ended, and the call with it
+                self._network.loop.call_soon_threadsafe(call.cancel)
 
     async def _begin(
         self, method: str, request: Message, kind: type[_Answer], timeout_s: float | None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from outrider_edge.errors import EdgeError
-from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.ledger import Ledger, Meter, Traffic
 from outrider_edge.releases.catalogue import known_version
 from outrider_edge.releases.channel import Quiet, opened
 from outrider_edge.releases.cloud_channel import CloudChannel
@@ -40,13 +40,15 @@ class Updates:
         self._recent = RecentAnswers(following.recent_file, following.recent)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._recording = threading.Lock()
+        self._recorded = Traffic(0, 0)
 
     def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
         """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
         raise.
         """
         settings, following = self._settings, self._settings.following
-        before, ended = self._meter.traffic, "failed"
+        ended = "failed"
         try:
             with opened(
                 following, settings.cloud, self._meter, local_only=settings.local_only
@@ -62,7 +64,7 @@ class Updates:
             ended = step.state.value
             return step
         finally:
-            self._ledger.record_update(ended, self._meter.traffic - before)
+            self._record(ended)
 
     def follow(self, stop: threading.Event, told: Callable[[str], None]) -> None:
         """Take steps, now and then and when there is news, until told to stop."""
@@ -79,6 +81,14 @@ class Updates:
         )
         with self._listening(stop, news):
             follower.run(lambda seconds: _waited(seconds, stop, news))
+        self._record("listening")
+
+    def _record(self, ended: str) -> None:
+        """All that passed since the last time, also what was heard between two steps."""
+        with self._recording:
+            traffic = self._meter.traffic
+            self._ledger.record_update(ended, traffic - self._recorded)
+            self._recorded = traffic
 
     @contextmanager
     def _listening(self, stop: threading.Event, news: threading.Event) -> Iterator[None]:
@@ -108,6 +118,7 @@ class Updates:
         on where it is.
         """
         self._stop.set()
+        self._record("listening")
 
 
 def _listen(
@@ -119,17 +130,19 @@ def _listen(
                 known = version
                 news.set()
         except EdgeError:
-            stop.wait(_DEAF_S)
+            pass  # another time
+        stop.wait(_DEAF_S)
 
 
 def _waited(seconds: float, stop: threading.Event, news: threading.Event) -> bool:
     """Until it is time, or a while after news: all devices hear them at once."""
-    until_s = time.monotonic() + seconds
+    until_s, early = time.monotonic() + seconds, False
     while (left_s := until_s - time.monotonic()) > 0:
         if stop.wait(min(left_s, _LISTEN_S)):
             return True
-        if news.is_set():
+        if news.is_set() and not early:
             news.clear()
+            early = True  # more of them bring no earlier look
             late_s = _SPREAD * seconds * random.random()  # noqa: S311 - no secret
             until_s = min(until_s, time.monotonic() + late_s)
     return stop.is_set()

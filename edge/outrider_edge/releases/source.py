@@ -54,7 +54,7 @@ class Pace:
     """
 
     window_s: float = 30.0
-    least_bytes: int = 1 << 12
+    least_bytes: int = 1 << 15
 
     def watch(
         self, pieces: Iterator[bytes], clock: Callable[[], float] = time.monotonic

@@ -1,0 +1,155 @@
+"""A channel behind a cloud that does as it likes: it drips, it hangs up, it tells news for ever."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from outrider_edge.client import Address, CloudClient, Network
+from outrider_edge.config import SHIPPED_DRAFT
+from outrider_edge.errors import ChannelUnavailable, NotOffered
+from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.releases.catalogue import Catalogue
+from outrider_edge.releases.cloud_channel import CloudChannel
+from outrider_edge.releases.settings import CLOUD, Following, UpdateSettings
+from outrider_edge.releases.source import FolderSource, Pace
+from outrider_edge.updates import Updates
+from outrider_protos.release import Line
+from outrider_protos.v1 import drafts_pb2 as pb
+from outrider_protos.v1 import drafts_pb2_grpc
+from tests.simulators.signed_channel import SignedChannel
+
+Watched = Callable[[], Iterator[pb.News]]
+
+
+class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
+    """Files drip out of a folder; what a watcher hears is given."""
+
+    def __init__(self, folder: Path, watched: Watched) -> None:
+        self._folder, self._watched = FolderSource(folder), watched
+        self.watches = 0
+
+    def Fetch(self, request: pb.FetchRequest, context: grpc.ServicerContext) -> Iterator[pb.Piece]:
+        try:
+            data = b"".join(self._folder.read(request.path))
+        except NotOffered:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
+        for byte in data:
+            time.sleep(0.02)
+            yield pb.Piece(data=bytes([byte]))
+
+    def Report(self, request: pb.DraftReport, context: grpc.ServicerContext) -> pb.ReportReceipt:
+        return pb.ReportReceipt()
+
+    def ShowFleet(self, request: pb.FleetRequest, context: grpc.ServicerContext) -> pb.Fleet:
+        return pb.Fleet()
+
+    def Watch(self, request: pb.WatchRequest, context: grpc.ServicerContext) -> Iterator[pb.News]:
+        self.watches += 1
+        return self._watched()
+
+
+@contextmanager
+def served(cloud: OddCloud) -> Iterator[Address]:
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    drafts_pb2_grpc.add_DraftChannelServicer_to_server(cloud, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield Address(target=f"127.0.0.1:{port}")
+    finally:
+        server.stop(None).wait(10)
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> SignedChannel:
+    channel = SignedChannel(tmp_path / "channel")
+    channel.point(Line())
+    return channel
+
+
+def silent() -> Iterator[pb.News]:
+    return iter(())
+
+
+def news_for_ever() -> Iterator[pb.News]:
+    version = 1_000_000
+    while True:
+        version += 1
+        yield pb.News(version=version)
+        time.sleep(0.01)
+
+
+def test_slow_retrieval_is_given_up(signed: SignedChannel, tmp_path: Path) -> None:
+    pace = Pace(window_s=0.2, least_bytes=4096)
+    with served(OddCloud(signed.folder, silent)) as address, closing(Network()) as network:
+        client = CloudClient(network, address, Meter(), local_only=False)
+        with closing(client), pytest.raises(ChannelUnavailable, match="it is given up"):
+            Catalogue(CloudChannel(client, pace), tmp_path / "device", signed.root_bytes)
+
+
+@contextmanager
+def following(
+    cloud: OddCloud, signed: SignedChannel, folder: Path, meter: Meter
+) -> Iterator[list[str]]:
+    """What a device in the background says meanwhile."""
+    (folder / "root.json").write_bytes(signed.root_bytes)
+    follows = Following(
+        channel=CLOUD,
+        line="demo",
+        root=folder / "root.json",
+        folder=folder / "drafts",
+        even_metered=True,
+        even_on_battery=True,
+    )
+    with served(cloud) as address:
+        settings = UpdateSettings(
+            following=replace(follows, every_s=3600.0),
+            factory=SHIPPED_DRAFT,
+            cloud=address,
+            local_only=False,
+            threads=1,
+        )
+        updates = Updates(settings, meter, Ledger(folder / "ledger"))
+        stop, said = threading.Event(), list[str]()
+        thread = threading.Thread(target=updates.follow, args=(stop, said.append))
+        thread.start()
+        yield said
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_who_hangs_up_is_not_called_back_at_once(signed: SignedChannel, tmp_path: Path) -> None:
+    cloud = OddCloud(signed.folder, silent)
+    with following(cloud, signed, tmp_path, Meter()):
+        until(lambda: cloud.watches > 0)
+        time.sleep(1.0)
+    assert cloud.watches == 1
+
+
+def test_what_is_heard_between_looks_is_in_the_ledger(
+    signed: SignedChannel, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Listening ends without a word on the terminal, too."""
+    meter = Meter()
+    with following(OddCloud(signed.folder, news_for_ever), signed, tmp_path, meter):
+        until(lambda: meter.traffic.bytes_received > 200)
+    with closing(sqlite3.connect(tmp_path / "ledger")) as ledger:
+        (written,) = ledger.execute("SELECT sum(bytes_received) FROM updates").fetchone()
+    assert written == meter.traffic.bytes_received
+    assert not recwarn.list
