@@ -90,6 +90,7 @@ class Judge:
             self._store.write(pointer.commit())
             return Step(State.COMMITTED, number, f"release {number} is kept: {text}")
         if outcome is Outcome.REVERT:
+            self._rehearsal.expect_whole(record.name, pointer.active)
             self._messenger.say(number, Fate.REVERTED, record.pairs)
             self._store.write(pointer.revert())
             return Step(State.REVERTED, number, f"release {number} is taken back: {text}", True)

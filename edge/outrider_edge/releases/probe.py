@@ -1,9 +1,10 @@
-"""Trying drafts where nothing can break: a process of its own, with a time limit.
+"""Trying drafts where nothing can break: a process of its own, with limits of time.
 
 It asks and reads; what the findings mean is for others to say.
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from outrider_edge.errors import DraftError, ProbeInterrupted
 from outrider_protos.words import Sampling
 
-_START_S: Final = 600.0
+_START_S: Final = 600  # of a processor
 _TOKEN_S: Final = 0.25  # slower than this no draft is of use
-_TOLD_TO_END: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WALL: Final = 6  # times that: nothing but this machine is to blame for more
+# SIGKILL comes from the system, where memory is short, and from people.
+_TOLD_TO_END: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 _MODULE: Final = "outrider_edge.releases.probe_process"
 
 Files = tuple[Path, Path | None]  # a draft: its file, and the adapter over it
@@ -41,7 +44,9 @@ class Tried(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choices: tuple[tuple[int, ...] | None, ...]
-    step_s: Annotated[FiniteFloat, Field(ge=0)]  # of the processor, for a token of the fastest text
+    step_s: Annotated[
+        FiniteFloat, Field(ge=0)
+    ]  # of the processor, for a token; 0: too short to tell
 
 
 class Findings(BaseModel):
@@ -62,25 +67,32 @@ def probe(
 ) -> Findings:
     """Every draft along every text, the first one over the batches besides.
 
-    Raises DraftError if the first draft cannot be loaded, ends the process, or takes for ever;
-    ProbeInterrupted if the process cannot begin, or is told to end.
+    Raises DraftError if the first draft cannot be loaded, ends the process, or computes for ever;
+    ProbeInterrupted if the process cannot begin, is told to end, or is not let compute.
     """
+    tokens = sum(len(text.prompt) + len(text.tokens) for text in texts) * len(drafts)
+    limit_s = (_START_S + math.ceil(_TOKEN_S * tokens)) * threads
     job = {
         "drafts": [{"file": str(f), "adapter": a and str(a)} for f, a in drafts],
         "texts": [asdict(text) for text in texts],
         "batches": batches,
         "threads": threads,
+        "limit_s": limit_s,
     }
-    tokens = sum(len(text.prompt) + len(text.tokens) for text in texts) * len(drafts)
     try:
-        ended = _run(json.dumps(job), _START_S + _TOKEN_S * tokens)
+        ended = _run(json.dumps(job), _WALL * limit_s)
     except subprocess.TimeoutExpired as error:
-        raise DraftError(f"the draft was not done after {error.timeout:g} s") from error
+        text = f"the process that tries drafts had no time to compute in {error.timeout:g} s"
+        raise ProbeInterrupted(text) from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise ProbeInterrupted(f"no process can be started to try drafts: {problem}") from error
     if -ended.returncode in _TOLD_TO_END:
-        raise ProbeInterrupted("the process that tries drafts was told to end")
+        raise ProbeInterrupted(
+            f"the process that tries drafts was ended from outside ({_how(ended.returncode)})"
+        )
+    if -ended.returncode == signal.SIGXCPU:
+        raise DraftError(f"the draft was not done after {limit_s} s of a processor")
     if ended.returncode != 0:
         raise DraftError(f"the draft ended the process that tried it ({_how(ended.returncode)})")
     try:

@@ -7,6 +7,7 @@ know. It judges nothing.
 
 import json
 import os
+import resource
 import sys
 import threading
 import time
@@ -24,17 +25,20 @@ from outrider_edge.llama.model import Model
 from outrider_protos.words import Sampling
 
 _BATCH: Final = 8
+_LEAST_CONTEXT: Final = 64  # tokens
 _NICENESS: Final = 10  # answers come first
+_SURE_S: Final = 0.05  # of a processor, that a pace is told by: some clocks tick in hundredths
 
 
 class _Tried:
     """One draft, and what it chose so far."""
 
-    def __init__(self, file: str, adapter: str | None, threads: int) -> None:
+    def __init__(self, file: str, adapter: str | None, settings: ContextSettings) -> None:
         model = Model(Path(file))
         laid = None if adapter is None else Adapter(model, Path(adapter))
-        self._draft = LlamaDraft(model, ContextSettings(threads=threads), laid)
+        self._draft = LlamaDraft(model, settings, laid)
         self._steps_s: list[float] = []
+        self._spent_s, self._spent_tokens = 0.0, 0  # since the last of those
         self._choices: list[list[int] | None] = []
 
     def along(self, text: Mapping[str, Any]) -> None:
@@ -42,14 +46,20 @@ class _Tried:
         sampling = Sampling(**text["sampling"])
         room = max(0, self._draft.context_tokens - len(text["prompt"]))
         tokens = tuple(text["tokens"][:room])
-        began_s = time.process_time()
         try:
+            began_s = time.process_time()
             choices = draft_choices(self._draft, text["prompt"], tokens, sampling)
         except DraftError:
             self._choices.append(None)
             return
-        self._steps_s.append((time.process_time() - began_s) / max(1, len(tokens)))
+        self._took(time.process_time() - began_s, len(tokens))
         self._choices.append(list(choices))
+
+    def _took(self, spent_s: float, tokens: int) -> None:
+        self._spent_s, self._spent_tokens = self._spent_s + spent_s, self._spent_tokens + tokens
+        if self._spent_s >= _SURE_S and self._spent_tokens:
+            self._steps_s.append(self._spent_s / self._spent_tokens)
+            self._spent_s, self._spent_tokens = 0.0, 0
 
     def batch(self, tokens: Sequence[int]) -> int:
         """The choice after several tokens that are decoded at once."""
@@ -64,7 +74,8 @@ class _Tried:
 
 def tried(job: Mapping[str, Any]) -> dict[str, object]:
     """All drafts take turns at every text, so that a busy moment slows all of them."""
-    drafts = [_Tried(one["file"], one["adapter"], job["threads"]) for one in job["drafts"]]
+    settings = ContextSettings(tokens=_longest(job), threads=job["threads"])
+    drafts = [_Tried(one["file"], one["adapter"], settings) for one in job["drafts"]]
     for text in job["texts"]:
         for draft in drafts:
             draft.along(text)
@@ -72,16 +83,31 @@ def tried(job: Mapping[str, Any]) -> dict[str, object]:
     return {"drafts": [draft.findings() for draft in drafts], "batches": batches}
 
 
+def _longest(job: Mapping[str, Any]) -> int:
+    """Contexts hold no more than is tried: a device has room for one of full length."""
+    texts = (len(text["prompt"]) + len(text["tokens"]) for text in job["texts"])
+    return max(_LEAST_CONTEXT, max(texts, default=0))
+
+
 def _end_with(line: int) -> None:
     os.read(line, 1)  # nothing is ever said: this returns when the other end is closed
     os._exit(1)
 
 
+def _limit(processor_s: int) -> None:
+    """A machine that stands still costs no time of a processor, a draft without end does."""
+    _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
+    if most_s in (resource.RLIM_INFINITY, -1) or most_s > processor_s:
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_s, most_s))
+
+
 def main() -> None:
     os.nice(_NICENESS)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    job = json.load(sys.stdin)
+    _limit(job["limit_s"])
     try:
-        said = tried(json.load(sys.stdin))
+        said = tried(job)
     except EdgeError as error:
         said = {"error": str(error)}
     json.dump(said, sys.stdout)

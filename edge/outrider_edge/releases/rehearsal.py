@@ -27,12 +27,14 @@ class Rehearsal:
         try:
             return probe(drafts, texts, batches, self._threads)
         except DraftError:
-            self._expect_whole(new, active)
+            self.expect_whole(new, active)
             self._expect_sound(active)
             raise
 
-    def _expect_whole(self, *names: str) -> None:
-        """What is damaged goes: an older draft takes its place, or it is fetched again."""
+    def expect_whole(self, *names: str) -> None:
+        """Before anything is held against a draft. What is damaged goes: an older one takes its
+        place, or it is fetched again. Raises ProbeInterrupted.
+        """
         files = {file for name in names for file in files_of(name)}
         if {file for file in files if self._store.holds(file)} != files:
             raise ProbeInterrupted("a draft was damaged on this disk, and is removed")

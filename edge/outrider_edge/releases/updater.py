@@ -149,6 +149,7 @@ class Updater:
         except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
             return Step(State.UNFIT, number, f"release {number} is not to be had: {error}")
         if (objection := self._objection(offer, name, pointer, told)) is not None:
+            self._rehearsal.expect_whole(name, pointer.active)
             return self._refuse(offer, pointer, objection)
         told(Phase.BEGINNING)
         return self._begin(offer, name, pointer)

@@ -22,7 +22,7 @@ FOR_EVER = """
 from outrider_edge.config import SHIPPED_DRAFT
 from outrider_edge.releases.probe import Text, probe
 
-probe([(SHIPPED_DRAFT, None)], [Text((1,), tuple(range(5, 105)))] * 20_000)
+probe([(SHIPPED_DRAFT, None)], [Text((1,), tuple(range(5, 105)))] * 2_000)
 """
 
 
@@ -43,6 +43,7 @@ def child(of: int | None = None) -> psutil.Process:
         (signal.SIGTERM, ProbeInterrupted),
         (signal.SIGINT, ProbeInterrupted),
         (signal.SIGHUP, ProbeInterrupted),
+        (signal.SIGKILL, ProbeInterrupted),  # as where memory is short
         (signal.SIGABRT, DraftError),
     ],
 )
@@ -54,6 +55,23 @@ def test_who_is_told_to_end_blames_no_draft(number: signal.Signals, kind: type[E
         assert os.getpgid(process.pid) != os.getpgid(0)
         process.send_signal(number)
         with pytest.raises(kind):
+            trying.result(60)
+
+
+def test_a_draft_that_computes_for_ever_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outrider_edge.releases.probe._START_S", 2)
+    monkeypatch.setattr("outrider_edge.releases.probe._TOKEN_S", 0.0)
+    with pytest.raises(DraftError, match="after 2 s of a processor"):
+        probe([(SHIPPED_DRAFT, None)], LONG * 10)
+
+
+def test_a_machine_that_stands_still_blames_no_draft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outrider_edge.releases.probe._WALL", 1 / 200)
+    with ThreadPoolExecutor(1) as pool:
+        trying = pool.submit(probe, [(SHIPPED_DRAFT, None)], LONG[:1])
+        process = child()
+        process.suspend()
+        with pytest.raises(ProbeInterrupted, match="no time to compute"):
             trying.result(60)
 
 

@@ -724,6 +724,22 @@ def test_a_disk_that_spoils_drafts_speaks_against_no_release(
     assert not device.pointer.refused
 
 
+def test_weights_that_the_disk_has_spoilt_speak_against_no_release(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path
+) -> None:
+    """It loads, and chooses badly."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.step()
+    worse = spoiled(tmp_path / "worse.gguf", 0.9).read_bytes()
+    device.store.path(name_of(SHIPPED_DRAFT)).write_bytes(worse)
+    device.answer(40)
+    with pytest.raises(ProbeInterrupted, match="damaged"):
+        for _ in range(4):
+            device.step()
+    assert device.step().state is State.ON_TRIAL
+    assert not device.pointer.refused
+
+
 def test_a_draft_in_use_that_does_not_load_is_the_measure_of_nothing(
     device: TestDevice, signed: SignedChannel
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from outrider_edge.draft import Detail, Draft, Leaf
+from outrider_edge.llama.context import ContextSettings
 from outrider_edge.llama.draft import LlamaDraft
 from outrider_edge.llama.model import Model
 from outrider_protos.release import Golden
@@ -22,12 +23,15 @@ _TEXTS: Final = (
     "Der Zug hält in jedem Dorf, und trotzdem kommt er pünktlich an.",
 )
 _MOST_TOKENS: Final = 48  # of one text
+_CONTEXT: Final = ContextSettings(
+    tokens=64
+)  # as where it is tried: some kinds of model choose by it
 _CLEAR: Final = 0.1  # by which the best is more likely than the second
 
 
 def golden_choices(file: Path) -> tuple[Golden, ...]:
     """Run as a device runs it. Raises EdgeError for a draft that cannot run."""
-    with Model(file) as model, LlamaDraft(model) as draft:
+    with Model(file) as model, LlamaDraft(model, _CONTEXT) as draft:
         most = min(_MOST_TOKENS, draft.context_tokens)
         written = (
             model.vocabulary.tokenize(text, parse_special=False, add_special=True)[:most]
