@@ -26,8 +26,8 @@ _VERSIONS: Final = (2, 3)
 _MAX_KEYS: Final = 1 << 16
 _MAX_TENSORS: Final = 1 << 16
 _MAX_DIMENSIONS: Final = 4
-_MAX_ITEMS: Final = 1 << 24  # of one array
-_MAX_TEXT_BYTES: Final = 1 << 24  # of one string
+_MAX_ITEMS: Final = 1 << 21  # of all arrays: a vocabulary of 2^18 tokens with its merges has 1.3 M
+_MAX_TEXT_BYTES: Final = 1 << 26  # of all strings
 _DEFAULT_ALIGNMENT: Final = 32
 _STRING: Final = 8
 _ARRAY: Final = 9
@@ -156,11 +156,14 @@ def _read(data: mmap.mmap) -> tuple[Mapping[str, Value], Mapping[str, int], int]
 
 
 class _Cursor:
-    """A position in the file that only moves on, and never past its end."""
+    """A position in the file that only moves on, and never past its end; what it returns is
+    bounded in all, so that a device may read what nobody has tried yet.
+    """
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self.offset = len(_MAGIC)
+        self._items_left, self._text_bytes_left = _MAX_ITEMS, _MAX_TEXT_BYTES
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
         size = struct.calcsize(layout)
@@ -175,17 +178,19 @@ class _Cursor:
 
     def strings(self, count: int) -> tuple[str, ...]:
         data, offset, end = self._data, self.offset, len(self._data)
+        left = self._text_bytes_left
         read_length = struct.Struct("<Q").unpack_from
         found = []
         for _ in range(count):
             if offset + 8 > end:
                 raise _Malformed("is cut short inside its header")
             (length,) = read_length(data, offset)
-            if length > _MAX_TEXT_BYTES:
+            left -= length
+            if left < 0:
                 raise _Malformed("is malformed: it claims a text of absurd length")
             first, offset = offset + 8, offset + 8 + length
             found.append(data[first:offset].decode())
-        self.offset = offset
+        self.offset, self._text_bytes_left = offset, left
         return tuple(found)
 
     def value(self) -> Value:
@@ -196,7 +201,8 @@ class _Cursor:
         return self._items(kind, count)
 
     def _items(self, kind: int, count: int) -> Sequence[Scalar]:
-        if count > _MAX_ITEMS:
+        self._items_left -= count
+        if self._items_left < 0:
             raise _Malformed("is malformed: it claims an array of absurd length")
         if kind == _STRING:
             return self.strings(count)

@@ -1,6 +1,7 @@
 """Good files say what they are; bad ones are refused with the reason, before anything crashes."""
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,18 @@ def test_what_is_no_gguf_file_is_refused(tmp_path: Path, content: bytes, reason:
     path.write_bytes(content)
     with pytest.raises(BadModelFile, match=reason):
         Model(path)
+
+
+def test_many_arrays_are_no_way_around_a_bound(tmp_path: Path) -> None:
+    """A device reads the header of a draft that nobody has tried yet."""
+    count = 1 << 20
+    arrays = b"".join(
+        struct.pack("<Q1sIIQ", 1, key, 9, 0, count) + bytes(count) for key in (b"a", b"b", b"c")
+    )
+    path = tmp_path / "long.gguf"
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 3) + arrays)
+    with pytest.raises(BadModelFile, match="array of absurd length"):
+        read_header(path)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.999])
