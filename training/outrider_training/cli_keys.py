@@ -12,10 +12,14 @@ from outrider_training.releases import ceremony
 from outrider_training.releases.ceremony import Hands
 from outrider_training.releases.edition import Edition
 from outrider_training.releases.key_folder import ROOT, KeyFolder
-from outrider_training.releases.places import open_destination
+from outrider_training.releases.places import check_apart, open_destination
 from outrider_training.releases.repository import Repository
 
 _ID_LETTERS = 16  # that are shown, enough to name a key by
+_REVIEW = (
+    "what was released is signed anew: if the old key was in other hands, look at every line "
+    "(outrider-train rollout) and withdraw what is not yours"
+)
 
 keys = typer.Typer(no_args_is_help=True, help="Keys that sign releases.")
 rotate = typer.Typer(no_args_is_help=True, help="Put a new key in the place of an old one.")
@@ -56,6 +60,7 @@ def create_command(
     """
     if threshold > offline_keys:
         raise typer.BadParameter(f"{threshold} of {offline_keys} keys cannot sign")
+    check_apart(repository, (offline, online))
     anchor = root or offline.resolve().parent / ROOT
     edition = ceremony.create(
         _repository(repository),
@@ -75,7 +80,7 @@ def rotate_online_command(offline: Offline, online: Online, repository: Where) -
     While the old key is still in ONLINE no device is kept waiting meanwhile.
     """
     fresh = ceremony.rotate_online(_repository(repository), _hands(offline, online))
-    typer.echo(f"the online key is {fresh[:_ID_LETTERS]}")
+    typer.echo(f"the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
 
 
 @rotate.command("offline")
@@ -91,7 +96,7 @@ def revoke_command(offline: Offline, online: Online, key: Named, repository: Whe
     place, hands = _repository(repository), _hands(offline, online)
     if ceremony.is_online_key(place.read(hands.online), key):
         fresh = ceremony.rotate_online(place, hands)
-        typer.echo(f"revoked; the online key is {fresh[:_ID_LETTERS]}")
+        typer.echo(f"revoked; the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
         return
     gone = ceremony.revoke_offline(place, hands, key)
     typer.echo(f"revoked {gone[:_ID_LETTERS]}")

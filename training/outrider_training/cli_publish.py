@@ -38,7 +38,7 @@ def publish_command(  # noqa: PLR0913 - each is a flag
         typer.Option(
             min=0,
             max=100,
-            help=f"Share of devices.  [{FIRST_PERCENT}; 100 while nothing is stable]",
+            help=f"Share of devices.  [{FIRST_PERCENT}; 100 for the first]",
         ),
     ] = None,
     domain: Annotated[

@@ -19,6 +19,7 @@ from outrider_training.releases.errors import (
     RepositoryUntrustedError,
 )
 from outrider_training.releases.key_folder import KeyFolder
+from outrider_training.releases.places import check_apart
 from outrider_training.releases.repository import Change
 from tests.training.releases.scene import LINE, Scene
 
@@ -152,3 +153,20 @@ def test_a_file_that_is_no_key_is_named(scene: Scene, broken: bytes) -> None:
     (scene.hands.online.path / "strange.pem").write_bytes(broken)
     with pytest.raises(KeyUnusableError, match=r"strange\.pem: is no private key"):
         scene.repository.read(scene.hands.online)
+
+
+def test_offline_and_online_keys_never_share_a_folder(tmp_path: Path) -> None:
+    """A rotation removes old keys from the online one."""
+    with pytest.raises(KeyUnusableError, match="both the offline and the online keys"):
+        Hands(KeyFolder(tmp_path / "keys"), KeyFolder(tmp_path / "x" / ".." / "keys"))
+
+
+@pytest.mark.parametrize("where", ["repository", "."])
+def test_no_key_lies_where_everybody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyUnusableError, match="everybody reads it"):
+        check_apart(where, [Path("elsewhere") / ".." / "repository" / "online"])
+    check_apart("repository", [Path("online"), Path("repository-keys")])
+    check_apart("memory://repository", [Path("online")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider_protos.release import Line
+from outrider_protos.release import MAX_RELEASE_NUMBER, Line
 from outrider_training.releases.errors import RolloutError
 from outrider_training.releases.line_state import MOST_FORMER, LineState
 
@@ -57,9 +57,17 @@ def test_any_release_may_be_withdrawn() -> None:
     assert former.former == (1,)
     replaced = state.publish(30).withdraw(4)
     assert replaced.line == Line(stable=3, next=5, percent=30, withdrawn=(4,))
-    for number in (4, 6):
-        with pytest.raises(RolloutError, match=f"release {number} was never published"):
+    for number in (4, 1 << 31):
+        with pytest.raises(RolloutError, match=f"{number} is no release, or is withdrawn already"):
             replaced.withdraw(number)
+
+
+def test_a_number_that_was_withdrawn_unseen_is_given_to_nothing() -> None:
+    """Whoever stole a key may have offered it to devices."""
+    state = published(1).withdraw(2).withdraw(3)
+    assert state.publish(None).line == Line(stable=1, next=4, percent=10, withdrawn=(2, 3))
+    with pytest.raises(RolloutError, match="no numbers left"):
+        LineState(highest=MAX_RELEASE_NUMBER).publish(None)
 
 
 def test_what_is_on_hold_is_for_nobody_until_it_is_resumed() -> None:

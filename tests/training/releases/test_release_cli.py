@@ -106,7 +106,7 @@ def test_keys_are_rotated_revoked_and_renewed(shell: Shell, second: Path) -> Non
     shell.publish(second)
     before = shell.roles()
     folders = (shell.offline, shell.online)
-    assert "the online key is" in shell.said("keys", "rotate", "online", *folders)
+    assert "withdraw what is not yours" in shell.said("keys", "rotate", "online", *folders)
     (online,) = shell.roles()["releases"]["keys"]
     assert online not in before["releases"]["keys"]
     assert shell.roles()["timestamp"]["keys"] == [online]

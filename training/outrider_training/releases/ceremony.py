@@ -22,10 +22,19 @@ _LEAST_ID_LETTERS: Final = 8  # by which a key is named
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """The keys of both kinds. What is in a repository is believed by the online folder's root."""
+    """The keys of both kinds. What is in a repository is believed by the online folder's root.
+
+    Raises KeyUnusableError for one folder: whoever has the online key would have the others too,
+    and old keys that are removed there are online ones.
+    """
 
     offline: KeyFolder
     online: KeyFolder
+
+    def __post_init__(self) -> None:
+        offline, online = self.offline.path.resolve(), self.online.path.resolve()
+        if offline == online:
+            raise KeyUnusableError(online, "cannot hold both the offline and the online keys")
 
     @property
     def both(self) -> tuple[KeyFolder, KeyFolder]:

@@ -6,7 +6,7 @@ Pure values: every step makes a new state. Numbers only rise, also past what was
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from outrider_protos.release import MAX_WITHDRAWN, Line
+from outrider_protos.release import MAX_RELEASE_NUMBER, MAX_WITHDRAWN, Line
 from outrider_training.releases.errors import RolloutError
 
 MOST_FORMER: Final = 3  # releases to go back to
@@ -43,7 +43,7 @@ class LineState:
         base = self._settled()
         if percent is None:
             percent = FIRST_PERCENT if base.highest else _EVERYBODY
-        number = base.highest + 1
+        number = base._free_number()
         line = base._line(base.line.stable, number, _checked(percent))
         return replace(base, line=line, highest=number)
 
@@ -67,13 +67,13 @@ class LineState:
 
     def withdraw(self, number: int | None = None) -> "LineState":
         """Take back that release, or what is on its way, or else what is stable: the one before is
-        again.
+        again. Also one that is not known here, as whoever stole a key may have offered it.
         """
         line, gone = self.line, number or self.line.next or self.line.stable
         if gone is None:
             raise RolloutError("nothing is published that could be withdrawn")
-        if gone > self.highest or gone in line.withdrawn:
-            raise RolloutError(f"release {gone} was never published, or is withdrawn already")
+        if not 0 < gone <= MAX_RELEASE_NUMBER or gone in line.withdrawn:
+            raise RolloutError(f"{gone} is no release, or is withdrawn already")
         former = tuple(each for each in self.former if each != gone)
         changed: dict[str, object] = {"withdrawn": (*line.withdrawn, gone)[-MAX_WITHDRAWN:]}
         if gone == line.next:
@@ -90,6 +90,15 @@ class LineState:
         if self.line.next is not None and self.line.percent == _EVERYBODY:
             return self.promote()
         return self
+
+    def _free_number(self) -> int:
+        """What was withdrawn unseen is nobody's number."""
+        number = self.highest + 1
+        while number in self.line.withdrawn:
+            number += 1
+        if number > MAX_RELEASE_NUMBER:
+            raise RolloutError("this line has no numbers left: begin another one")
+        return number
 
     def _line(self, stable: int | None, following: int | None = None, percent: int = 0) -> Line:
         """What was withdrawn stays so."""

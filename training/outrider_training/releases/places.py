@@ -1,5 +1,6 @@
 """From what a user calls a place to a destination there: a folder, a URL, or a Hub repository."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -7,11 +8,20 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from outrider_training.releases.destination import Destination
-from outrider_training.releases.errors import DestinationError
+from outrider_training.releases.errors import DestinationError, KeyUnusableError
 from outrider_training.releases.files import FileDestination, LocalFiles, UrlFiles
 from outrider_training.releases.hub import HubDestination
 
 _HUB: Final = "hf://"
+
+
+def check_apart(where: str, folders: Iterable[Path]) -> None:
+    """Whoever reads a repository would read these too. Raises KeyUnusableError."""
+    if "://" in where:
+        return
+    for folder in folders:
+        if folder.resolve().is_relative_to(Path(where).resolve()):
+            raise KeyUnusableError(folder, "lies in the repository, where everybody reads it")
 
 
 def open_destination(where: str) -> Destination:
@@ -24,7 +34,10 @@ def open_destination(where: str) -> Destination:
         return HubDestination(repository, revision or None)
     try:
         files, root = fsspec.url_to_fs(where)
-    except (ValueError, ImportError, OSError) as error:
+    except ImportError as error:  # fsspec says which package speaks to such a place
+        scheme = where.partition("://")[0]
+        raise DestinationError(scheme, f"no place to publish to: {error}") from error
+    except (ValueError, OSError) as error:
         scheme = where.partition("://")[0]
         raise DestinationError(scheme, f"no place to publish to: {type(error).__name__}") from error
     if isinstance(files, LocalFileSystem):
