@@ -3,26 +3,24 @@
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from outrider_cloud.records.shards import StoreError
 from outrider_cloud.shipped import resolve
 from outrider_edge.config import DeviceConfig
 from outrider_protos import settings
+from outrider_training.attention import Attention
 from outrider_training.cadence import Rhythm
 from outrider_training.cloud_watch import CloudWatch
 from outrider_training.errors import (
     CloudNeededError,
     KeysNeededError,
     NeverUpdatesError,
-    ResourceError,
     TargetNeededError,
 )
 from outrider_training.examples import Positions, Weighting
@@ -31,7 +29,6 @@ from outrider_training.lesson import Source
 from outrider_training.losses import Loss, Measure
 from outrider_training.online import Attempt, Online, OnlineRun
 from outrider_training.regimen import Measures, Regimen
-from outrider_training.releases.errors import RepositoryExpiredError, RepositoryUntrustedError
 from outrider_training.releases.places import open_destination
 from outrider_training.releases.publication import Published
 from outrider_training.releases.repository import Repository
@@ -152,9 +149,10 @@ def worker_command(  # noqa: PLR0913 - each is a flag
             line=line, keys=keys, factory=draft, percent=percent, every_s=publish_every_s
         )
         releasing = Releasing(course, Repository(open_destination(publish)))
+        releasing.check()
     with closing(Online(run)) as online, _watch_of(cloud, ca, token_file) as watch:
         told = _Told(as_json=as_json)
-        attention = _Attention(online, watch, releasing, line, told)
+        attention = Attention(online, watch, releasing, line, told)
         attention.follow(_until_told(), poll_s, idle_exit_s)
     if online.follower.other_tokenizer:
         count = online.follower.other_tokenizer
@@ -181,54 +179,6 @@ def _until_told() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-@dataclass(frozen=True, slots=True)
-class _Attention:
-    """Everything that is looked after in turn."""
-
-    online: Online
-    watch: CloudWatch | None
-    releasing: Releasing | None
-    line: str
-    told: "_Told"
-
-    def follow(self, stop: threading.Event, poll_s: float, idle_exit_s: float | None) -> None:
-        """Until told to stop, or until nothing has come for so long."""
-        heard_s = time.monotonic()
-        while not stop.is_set():
-            try:
-                count = self._turn(stop)
-            except StoreError as error:  # a network file system may be back in a while
-                self.told.trouble(str(error))
-                count = 0
-            self._release()
-            if count:
-                heard_s = time.monotonic()
-            elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
-                return
-            else:
-                stop.wait(poll_s)
-
-    def _turn(self, stop: threading.Event) -> int:
-        busy = self.watch.busy if self.watch is not None else lambda: None
-        count = self.online.turn(self.told.attempt, stop.is_set, busy)
-        self.told.trouble(self.watch.problem if self.watch is not None else None)
-        self.told.damaged(self.online.follower.damaged)
-        return count
-
-    def _release(self) -> None:
-        """A repository that is away may be back in a while: learning goes on."""
-        if self.releasing is None:
-            return
-        try:
-            halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
-            self.told.held(self.releasing.mind(halted))
-            self.told.published(
-                self.releasing.offer(self.online.current, self.online.report_against)
-            )
-        except (ResourceError, RepositoryUntrustedError, RepositoryExpiredError) as error:
-            self.told.trouble(str(error))
 
 
 class _Told:

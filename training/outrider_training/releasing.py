@@ -11,13 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from outrider_protos.release import full_path
+from outrider_protos.release import RELEASES_ROLE, full_path
 from outrider_training.examination import Report
 from outrider_training.gate_report import write_report
 from outrider_training.manifest import sha256_of
-from outrider_training.releases.catalogue import read_line
+from outrider_training.releases.catalogue import check_name, read_line
 from outrider_training.releases.ceremony import renew
 from outrider_training.releases.edition import Edition
+from outrider_training.releases.errors import KeysMissingError
 from outrider_training.releases.key_folder import KeyFolder
 from outrider_training.releases.line_state import LineState
 from outrider_training.releases.press import Publication
@@ -56,6 +57,14 @@ class Releasing:
         self._last_s = clock()
         self._mind_s = self._last_s
         self._offered: str | None = None  # SHA-256 of the draft that was last looked at
+
+    def check(self) -> None:
+        """That there is such a repository, and a key that may sign; learning takes long."""
+        check_name(self._course.line)
+        seat = self._repository.read(self._keys).roles.seat(RELEASES_ROLE)
+        held = {signer.public_key.keyid for signer in self._keys.signers()} & set(seat.keyids)
+        if len(held) < seat.threshold:
+            raise KeysMissingError(RELEASES_ROLE, len(held), seat.threshold)
 
     def offer(self, draft: Path, report_against: ReportAgainst) -> Published | None:
         """Release it, if that is due and it beats what devices have."""

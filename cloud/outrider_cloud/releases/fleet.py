@@ -142,8 +142,10 @@ class Fleet:
         return sum(roll.devices for roll in self._seen(owner))
 
     def standings(self, owner: str | None = None) -> list[Standing]:
-        """By line, the newest release first, as one owner's devices or those of all have it."""
-        whole: dict[tuple[str, int], Sums] = {}
+        """By line, the newest release first, as one owner's devices or those of all have it; what
+        is halted is shown to everybody.
+        """
+        whole = {place: Sums() for place in self._halted}
         for roll in self._seen(owner):
             for place, sums in roll.sums.items():
                 total = whole.setdefault(place, Sums())

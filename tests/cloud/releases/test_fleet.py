@@ -15,6 +15,7 @@ from outrider_cloud.releases.fleet import MOST_RELEASES, Fleet
 from outrider_cloud.releases.report import Report, State, Tally
 
 OWNERS = ("anna", "bert")
+EVERYWHERE = [(line, release) for line in ("main", "maths") for release in (1, 2, 3)]
 
 
 @st.composite
@@ -62,6 +63,7 @@ def test_sums_are_those_of_the_newest_reports(told: list[tuple[str, Report]]) ->
         mine = [report for (whose, _, _), report in newest.items() if owner in (whose, None)]
         standings = fleet.standings(owner)
         places = {(each.line, each.release) for each in mine}
+        places |= {each for each in EVERYWHERE if fleet.halted(*each)}
         assert [(each.line, each.release) for each in standings] == sorted(
             places, key=lambda place: (place[0], -place[1])
         )
@@ -193,6 +195,18 @@ def test_ballots_and_halts_outlive_a_restart(file: Path) -> None:
     assert not again.halted("main", 2)
     again.take("anna", bad(count))
     assert again.halted("main", 2)
+
+
+def test_what_is_halted_is_seen_by_who_has_no_device() -> None:
+    """As by a worker with a token of its own, also when all devices speak of something else."""
+    fleet = Fleet()
+    for number in range(20):
+        fleet.take("anna", bad(number))
+    for number in range(20):
+        fleet.take("anna", committed(number.to_bytes(16, "big"), 3, TRIED))
+    (standing,) = fleet.standings("trainer")
+    assert (standing.release, bool(standing.halted)) == (2, True)
+    assert [each.release for each in fleet.standings("anna")] == [3, 2]
 
 
 def test_a_ballot_that_was_taken_back_stays_so(file: Path) -> None:

@@ -1,14 +1,27 @@
 """A worker's drafts become releases by themselves: when due, when better, and not when halted."""
 
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from outrider_protos.release import Line
+from outrider_training.attention import Attention
+from outrider_training.errors import CallerError
 from outrider_training.examination import Report
-from outrider_training.releases.errors import EvidenceError
+from outrider_training.online import Attempt, Online
+from outrider_training.releases.errors import (
+    EvidenceError,
+    KeysMissingError,
+    KeyUnusableError,
+    RepositoryMissingError,
+)
 from outrider_training.releases.line_state import LineState
+from outrider_training.releases.publication import Published
 from outrider_training.releasing import Course, Releasing
 from tests.training.releases.scene import LINE, Scene, learnt, report_of
 
@@ -145,3 +158,70 @@ def test_signatures_are_dated_anew_in_time(scene: Scene, factory: Path) -> None:
     worker.mind(frozenset())
     assert place.read_bytes() != first
     scene.reader().look()
+
+
+def test_what_could_never_be_released_is_said_at_once(
+    scene: Scene, factory: Path, tmp_path: Path
+) -> None:
+    """Not after hours of learning."""
+    course = Course(line=LINE, keys=scene.hands.online.path, factory=factory)
+    Releasing(course, scene.repository).check()
+    with pytest.raises(CallerError, match="Bad Line"):
+        Releasing(replace(course, line="Bad Line"), scene.repository).check()
+    with pytest.raises(KeyUnusableError):
+        Releasing(replace(course, keys=tmp_path / "nowhere"), scene.repository).check()
+    for key in scene.hands.online.path.glob("*.pem"):
+        key.unlink()
+    with pytest.raises(KeysMissingError):
+        Releasing(course, scene.repository).check()
+    scene.place.rename(tmp_path / "unmounted")
+    with pytest.raises(RepositoryMissingError):
+        Releasing(course, scene.repository).check()
+
+
+@dataclass
+class Learner:
+    """Has a better draft, and no new records."""
+
+    current: Path
+    follower: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(damaged=[]))
+
+    def report_against(self, old: Path) -> Report:
+        return report_of(self.current, old)
+
+    def turn(self, *_: object) -> int:
+        return 0
+
+
+@dataclass
+class Heard:
+    troubles: list[str] = field(default_factory=list)
+    releases: list[Published] = field(default_factory=list)
+
+    def trouble(self, text: str | None) -> None:
+        self.troubles += [text] if text else []
+
+    def published(self, published: Published | None) -> None:
+        self.releases += [published] if published else []
+
+    def attempt(self, attempt: Attempt) -> None: ...
+
+    def damaged(self, lines: list[str]) -> None: ...
+
+    def held(self, number: int | None) -> None: ...
+
+
+def test_a_repository_that_is_away_ends_no_worker(
+    scene: Scene, factory: Path, tmp_path: Path
+) -> None:
+    clock, heard = Clock(), Heard()
+    worker = releasing(scene, factory, clock)
+    online = cast(Online, Learner(learnt(factory, "one.gguf", 1)))
+    attention = Attention(online, None, worker, LINE, heard)
+    scene.place.rename(tmp_path / "unmounted")
+    attention.follow(Event(), poll_s=0.01, idle_exit_s=0.0)
+    assert "there is no repository" in heard.troubles[0]
+    (tmp_path / "unmounted").rename(scene.place)
+    clock.now_s += 60.0
+    attention.follow(Event(), poll_s=0.01, idle_exit_s=0.0)
+    assert [release.number for release in heard.releases] == [1]

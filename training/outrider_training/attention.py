@@ -1,0 +1,84 @@
+"""What a worker looks after, in turn: records that come, the cloud, and the releases.
+
+It decides nothing: what to learn, when and for whom is for others to say.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from outrider_cloud.records.shards import StoreError
+from outrider_edge.errors import EdgeError
+from outrider_training.cloud_watch import CloudWatch
+from outrider_training.errors import TrainingError
+from outrider_training.online import Attempt, Online
+from outrider_training.releases.publication import Published
+from outrider_training.releasing import Releasing
+
+
+class Told(Protocol):
+    """Hears what happens."""
+
+    def attempt(self, attempt: Attempt) -> None:
+        """An update, and what the gate said."""
+
+    def trouble(self, text: str | None) -> None:
+        """What is tried again; None: it is over."""
+
+    def damaged(self, lines: list[str]) -> None:
+        """What was left out; it takes them away."""
+
+    def held(self, number: int | None) -> None:
+        """A release that the cloud had halted, if any."""
+
+    def published(self, published: Published | None) -> None:
+        """A new release, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Everything that is looked after in turn."""
+
+    online: Online
+    watch: CloudWatch | None
+    releasing: Releasing | None
+    line: str
+    told: Told
+
+    def follow(self, stop: threading.Event, poll_s: float, idle_exit_s: float | None) -> None:
+        """Until told to stop, or until nothing has come for so long."""
+        heard_s = time.monotonic()
+        while not stop.is_set():
+            try:
+                count = self._turn(stop)
+            except StoreError as error:  # a network file system may be back in a while
+                self.told.trouble(str(error))
+                count = 0
+            self._release()
+            if count:
+                heard_s = time.monotonic()
+            elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
+                return
+            else:
+                stop.wait(poll_s)
+
+    def _turn(self, stop: threading.Event) -> int:
+        busy = self.watch.busy if self.watch is not None else lambda: None
+        count = self.online.turn(self.told.attempt, stop.is_set, busy)
+        self.told.trouble(self.watch.problem if self.watch is not None else None)
+        self.told.damaged(self.online.follower.damaged)
+        return count
+
+    def _release(self) -> None:
+        """What is wrong there may be right in a while, or with the next draft: learning goes on."""
+        if self.releasing is None:
+            return
+        try:
+            halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
+            self.told.held(self.releasing.mind(halted))
+            self.told.published(
+                self.releasing.offer(self.online.current, self.online.report_against)
+            )
+        except (TrainingError, EdgeError) as error:
+            self.told.trouble(str(error))
