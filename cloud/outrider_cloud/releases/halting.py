@@ -14,6 +14,7 @@ from typing import Final
 from outrider_cloud.releases.report import Report, State
 from outrider_protos.betting import Bet, Growth, apart, together
 
+_FEWEST: Final = 256  # positions, from which a loss is more than chance
 _PARTS: Final = (0.05, 0.1, 0.2, 0.4)  # from a little above the bar to a release that fails all
 
 
@@ -59,7 +60,8 @@ class Ballot:
         untried = report.state is State.COMMITTED and not report.positions
         if untried or report.state is State.LEFT:
             return None
-        return cls(True, report.state.bad, report.loss)
+        loss = report.loss if report.positions >= _FEWEST else 0.0
+        return cls(True, report.state.bad, loss)
 
     @property
     def values(self) -> tuple[float, float]:

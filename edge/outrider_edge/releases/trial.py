@@ -31,6 +31,7 @@ class TrialTerms:
     margin: float = 0.03  # acceptance that the new draft may lose
     error: float = 0.05  # chance of a wrong end, on either side
     answers: int = 200  # after so many the mean decides
+    fewest: int = 50  # from which a mean speaks against the new draft
 
     @property
     def gain(self) -> Bet:
@@ -75,6 +76,7 @@ class Trial:
 
     @property
     def leaning(self) -> Outcome:
-        """What the mean says, when there is no more to wait for. No answer speaks against it."""
-        fine = self.total >= -self.terms.margin * self.answers
-        return Outcome.COMMIT if fine else Outcome.REVERT
+        """What the mean says, when hardly anything more may come. A few bad answers say neither."""
+        if self.total >= -self.terms.margin * self.answers:
+            return Outcome.COMMIT
+        return Outcome.GOES_ON if self.answers < self.terms.fewest else Outcome.REVERT

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -181,3 +182,14 @@ def test_a_trial_that_was_judged_is_not_taken_back() -> None:
     fleet.take(OWNER, ended(State.REVERTED, device=device))
     fleet.take(OWNER, Report(device=device, line="main", release=7, state=State.COMMITTED))
     assert halts_after((ended(State.REVERTED) for _ in range(50)), fleet) is None
+
+
+def test_what_chance_does_on_few_answers_is_no_loss() -> None:
+    """Half of the devices lose a little, half gain: gains alone do not count."""
+    fleet = Fleet()
+    for number in range(400):
+        agreed = 40 if number % 2 else 60
+        tally = Tally(answers=3, positions=100, agreed=agreed, agreed_before=50)
+        report = replace(ended(State.COMMITTED), domains=(("sums", tally),))
+        fleet.take(OWNER, report)
+    assert not fleet.halted("main", 7)

@@ -54,3 +54,22 @@ def test_no_bet_ever_loses_all(answers: list[tuple[float, float]]) -> None:
     for new, old in answers:
         trial = trial.with_answer(new, old)
         assert all(isfinite(each) for each in (*trial.for_it, *trial.against_it))
+
+
+@pytest.mark.parametrize(
+    ("answers", "shift", "leaning"),
+    [
+        (0, 0.0, Outcome.COMMIT),
+        (1, -0.02, Outcome.COMMIT),
+        (1, -0.5, Outcome.GOES_ON),
+        (49, -0.04, Outcome.GOES_ON),
+        (50, -0.04, Outcome.REVERT),
+        (50, -0.02, Outcome.COMMIT),
+    ],
+)
+def test_a_few_bad_answers_send_nothing_back(answers: int, shift: float, leaning: Outcome) -> None:
+    """A device that hardly answers would refuse better drafts for good."""
+    trial = Trial()
+    for _ in range(answers):
+        trial = trial.with_answer(0.5 + shift, 0.5)
+    assert trial.leaning is leaning
