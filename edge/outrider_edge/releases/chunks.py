@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,6 +16,8 @@ from outrider_edge.errors import BadRelease
 from outrider_protos.release import MAX_CHUNK_BYTES, Chunks
 
 _PATIENCE: Final = 3  # passes over chunks that came wrong, before the source is given up
+_FEWEST_WRONG: Final = 12  # chunks that may come wrong in all, in any file
+_WRONG: Final = 3 / 16  # of a file, that may come wrong
 
 # Bytes [first, first + count) of the file, as they arrive.
 Fetch = Callable[[int, int], Iterable[bytes]]
@@ -75,8 +78,13 @@ def complete(path: Path, plan: ChunkPlan, fetch: Fetch, done: Callable[[int], No
     for number in sorted(set(range(len(plan.digests))) - set(lacking)):
         done(plan.place(number)[1])
     with path.open("r+b" if path.exists() else "w+b") as file:
+        left = max(_FEWEST_WRONG, int(_WRONG * len(plan.digests)))
         for _ in range(_PATIENCE):
-            lacking = [n for run in _runs(lacking) for n in _fill(file, plan, run, fetch, done)]
+            wrong = (n for run in _runs(lacking) for n in _fill(file, plan, run, fetch, done))
+            lacking = list(islice(wrong, left + 1))
+            left -= len(lacking)
+            if left < 0:
+                break
         if lacking:
             raise BadRelease("the source keeps sending other bytes than those that were signed")
         file.truncate(plan.size_bytes)
@@ -94,19 +102,17 @@ def _runs(numbers: list[int]) -> Iterator[range]:
 
 def _fill(
     file: IO[bytes], plan: ChunkPlan, run: range, fetch: Fetch, done: Callable[[int], None]
-) -> list[int]:
+) -> Iterator[int]:
     """Write those chunks of the run that come rightly; the others."""
     first, end = plan.place(run[0])[0], sum(plan.place(run[-1]))
-    wrong = []
     for number, data in zip(run, _cut(fetch(first, end - first), plan, run), strict=True):
         if sha256(data).digest() != plan.digests[number]:
-            wrong.append(number)
+            yield number
             continue
         file.seek(plan.place(number)[0])
         file.write(data)
         file.flush()
         done(len(data))
-    return wrong
 
 
 def _cut(pieces: Iterable[bytes], plan: ChunkPlan, run: range) -> Iterator[bytes]:

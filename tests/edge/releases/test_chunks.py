@@ -93,6 +93,20 @@ def test_a_source_that_lies_is_asked_again_and_then_given_up(tmp_path: Path) -> 
     assert missing(tmp_path / "file", plan) == [2]
 
 
+def test_a_source_that_has_another_file_is_not_read_to_its_end(tmp_path: Path) -> None:
+    content = bytes(range(200))
+    plan, came = planned(tmp_path, content, 1), list[int]()
+
+    def other(first: int, count: int) -> Iterator[bytes]:
+        for number in range(first, first + count):
+            came.append(number)
+            yield bytes([255 - number])
+
+    with pytest.raises(BadRelease, match="other bytes"):
+        complete(tmp_path / "file", plan, other, lambda count: None)
+    assert len(came) == 38
+
+
 def test_endless_data_is_cut_off(tmp_path: Path) -> None:
     plan = planned(tmp_path, b"x" * 25, 10)
 
