@@ -43,9 +43,9 @@ class Updates:
         self._recording = threading.Lock()
         self._recorded = Traffic(0, 0)
 
-    def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
+    def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
         """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
-        raise.
+        raise. `held`: see there.
         """
         settings, following = self._settings, self._settings.following
         ended = "failed"
@@ -60,7 +60,7 @@ class Updates:
                     line=following.line,
                     root=following.root_bytes(),
                     threads=settings.threads,
-                ).step(told, progress)
+                ).step(told, progress, held)
             ended = step.state.value
             return step
         finally:
@@ -70,11 +70,7 @@ class Updates:
         """Take steps, now and then and when there is news, until told to stop."""
         following, news = self._settings.following, threading.Event()
         follower = Follower(
-            step=lambda: self.step(lambda phase: None, _unseen),
-            held=lambda: Surroundings.now(following.metered).hold(
-                even_metered=following.even_metered,
-                even_on_battery=following.even_on_battery,
-            ),
+            step=lambda: self.step(lambda phase: None, _unseen, self._held()),
             rhythm=Rhythm(every_s=following.every_s),
             chance=random.random,
             told=told,
@@ -89,6 +85,13 @@ class Updates:
             traffic = self._meter.traffic
             self._ledger.record_update(ended, traffic - self._recorded)
             self._recorded = traffic
+
+    def _held(self) -> str | None:
+        following = self._settings.following
+        return Surroundings.now(following.metered).hold(
+            even_metered=following.even_metered,
+            even_on_battery=following.even_on_battery,
+        )
 
     @contextmanager
     def _listening(self, stop: threading.Event, news: threading.Event) -> Iterator[None]:

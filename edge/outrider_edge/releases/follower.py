@@ -1,4 +1,4 @@
-"""Following a channel for as long as one is let: when to step, and when rather not.
+"""Following a channel for as long as one is let: when to step.
 
 Looks are spread by chance, so that a thousand devices do not come at once. After an error the next
 look comes sooner, and then ever later. Time, chance and waiting are given; it knows neither
@@ -49,12 +49,11 @@ class Follower:
     def __init__(
         self,
         step: Callable[[], Step],
-        held: Callable[[], str | None],
         rhythm: Rhythm,
         chance: Callable[[], float],
         told: Callable[[str], None],
     ) -> None:
-        self._step, self._held, self._rhythm = step, held, rhythm
+        self._step, self._rhythm = step, rhythm
         self._chance, self._told = chance, told
         self._last = ""
 
@@ -72,9 +71,6 @@ class Follower:
                 at_once = 0
 
     def _try(self, errors: int) -> tuple[Step | None, int]:
-        if (reason := self._held()) is not None:
-            self._say(f"updates wait: {reason}")
-            return Step(State.UP_TO_DATE, None, reason), 0
         try:
             step = self._step()
         except Busy:

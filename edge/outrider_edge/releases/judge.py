@@ -57,7 +57,7 @@ class Judge:
             return self._end(pointer, record, Outcome.REVERT, str(error))
         if record.outcome is not Outcome.GOES_ON:
             told(Phase.ENDING)
-        trouble = f"; the channel cannot be asked: {line}" if isinstance(line, str) else ""
+        trouble = f"; the channel is not asked: {line}" if isinstance(line, str) else ""
         return self._end(pointer, record, record.outcome, record.text + trouble)
 
     def _call_off(self, pointer: Pointer, record: TrialRecord, line: Line, text: str) -> Step:

@@ -73,15 +73,23 @@ class Updater:
         self._messenger = Messenger(store, channel, line)
         self._judge = Judge(store, recent, self._messenger, self._rehearsal, clock=clock)
 
-    def step(self, told: Callable[[Phase], None], progress: Told) -> Step:
-        """Do what there is to do. Raises Busy while another process does."""
+    def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
+        """Do what there is to do. Raises Busy while another process does.
+
+        `held`: why nothing should be looked for now; a trial is judged all the same, by answers
+        alone.
+        """
         with self._store.changing():
-            self._messenger.deliver()
+            if held is None:
+                self._messenger.deliver()
             self._store.heal()
             pointer = self._store.pointer()
             if pointer.trial is not None:
                 told(Phase.JUDGING)
-                return self._judge.go_on(pointer, pointer.trial, self._heard(), told)
+                line = self._heard() if held is None else held
+                return self._judge.go_on(pointer, pointer.trial, line, told)
+            if held is not None:
+                return Step(State.UP_TO_DATE, None, f"updates wait: {held}")
             if pointer.pinned:
                 return Step(State.PINNED, None, "pinned: nothing new is looked for")
             return self._look(pointer, told, progress)

@@ -71,7 +71,7 @@ class TestDevice:
     def pointer(self) -> Pointer:
         return self.store.pointer()
 
-    def step(self) -> Step:
+    def step(self, held: str | None = None) -> Step:
         updater = Updater(
             self.store,
             self.recent,
@@ -80,7 +80,7 @@ class TestDevice:
             root=self.signed.root_bytes,
             clock=lambda: time.time() + self.later_s,
         )
-        return updater.step(self.phases.append, lambda there, of: None)
+        return updater.step(self.phases.append, lambda there, of: None, held)
 
     def answer(self, count: int) -> None:
         """So many answers with the draft that is in use, or on trial."""

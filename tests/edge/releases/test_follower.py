@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -30,11 +29,7 @@ class Waits:
         return len(self.pauses_s) > self._most
 
 
-def followed(
-    *steps: Step | Exception,
-    held: Callable[[], str | None] = lambda: None,
-    rhythm: Rhythm = CALM,
-) -> tuple[list[float], list[str]]:
+def followed(*steps: Step | Exception, rhythm: Rhythm = CALM) -> tuple[list[float], list[str]]:
     """The pauses before these steps and after the last, without jitter; and what was told."""
     left, told, waits = list(steps), list[str](), Waits(len(steps))
 
@@ -44,7 +39,7 @@ def followed(
             raise found
         return found
 
-    Follower(step, held, rhythm, lambda: 0.5, told.append).run(waits)
+    Follower(step, rhythm, lambda: 0.5, told.append).run(waits)
     return waits.pauses_s, told
 
 
@@ -87,23 +82,6 @@ def test_trouble_brings_the_next_look_forward_and_then_ever_later() -> None:
     assert told == ["gone", "up to date", "gone"], "the same thing is told once"
 
 
-def test_nothing_is_looked_for_while_it_should_wait() -> None:
-    reasons = ["on battery", "on battery", None]
-    pauses_s, told = followed(UP_TO_DATE, held=lambda: reasons.pop(0), rhythm=CALM)
-    assert pauses_s == [30.0, 3600.0]
-    assert told == ["updates wait: on battery"]
-    steps: list[int] = []
-    waits = Waits(3)
-    reasons = ["on battery", "on battery", None]
-
-    def step() -> Step:
-        steps.append(len(waits.pauses_s))
-        return UP_TO_DATE
-
-    Follower(step, lambda: reasons.pop(0), CALM, lambda: 0.5, told.append).run(waits)
-    assert steps == [3]
-
-
 def test_another_process_at_work_is_no_trouble() -> None:
     pauses_s, told = followed(Busy("another process"), UP_TO_DATE)
     assert pauses_s[1:] == [30.0, 3600.0]
@@ -112,7 +90,7 @@ def test_another_process_at_work_is_no_trouble() -> None:
 
 def test_it_stops_when_told_before_the_first_look() -> None:
     waits = Waits(0)
-    Follower(lambda: pytest.fail("a look"), lambda: None, CALM, lambda: 0.5, print).run(waits)
+    Follower(lambda: pytest.fail("a look"), CALM, lambda: 0.5, print).run(waits)
     assert len(waits.pauses_s) == 1
 
 
@@ -127,7 +105,7 @@ def test_a_thousand_devices_that_start_together_do_not_come_together() -> None:
     def looks_s() -> list[float]:
         """When one device looks first, and second."""
         waits = Waits(2)
-        Follower(lambda: UP_TO_DATE, lambda: None, CALM, chance, lambda text: None).run(waits)
+        Follower(lambda: UP_TO_DATE, CALM, chance, lambda text: None).run(waits)
         return [waits.pauses_s[0], sum(waits.pauses_s[:2])]
 
     devices = [looks_s() for _ in range(1000)]

@@ -346,6 +346,22 @@ def test_a_draft_that_this_device_never_uses_has_lost(
     assert "200 answers were written without it" in step.text
 
 
+def test_on_battery_nothing_is_looked_for_but_trials_are_judged(
+    happy: TestDevice, signed: SignedChannel, weak: Path
+) -> None:
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    step = happy.step("on battery")
+    assert (step.state, step.text) == (State.UP_TO_DATE, "updates wait: on battery")
+    assert happy.channel.read_bytes == {}
+    happy.step()
+    happy.answer(MANY)
+    happy.channel = CountingChannel(signed.folder)
+    while (step := happy.step("on battery")).state is State.ON_TRIAL:
+        assert "is not asked: on battery" in step.text
+    assert step.state is State.REVERTED
+    assert happy.channel.read_bytes == {}
+
+
 def test_a_clock_that_is_wrong_ends_no_trial(
     happy: TestDevice, signed: SignedChannel, weak: Path
 ) -> None:
@@ -463,7 +479,7 @@ def test_a_trial_goes_on_without_a_channel_and_says_so(
     device.channel = CountingChannel(tmp_path / "nowhere")
     step = device.step()
     assert step.state is State.ON_TRIAL
-    assert "the channel cannot be asked" in step.text
+    assert "the channel is not asked" in step.text
 
 
 def test_a_trial_goes_on_where_its_memory_was_lost(
