@@ -252,7 +252,7 @@ def _print_totals(found: Totals) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("mode")
     for heading in ("answers", "tokens", "by target", "bytes up", "down"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for total in found.modes:
         tokens = total.tokens_by_draft + total.tokens_by_target + total.tokens_unverified
         cells = (total.answers, tokens, total.tokens_by_target)

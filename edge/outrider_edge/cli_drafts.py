@@ -21,7 +21,7 @@ from rich.table import Table
 from outrider_edge.config import DeviceConfig, read_config
 from outrider_edge.ending import ending, fail, print_json
 from outrider_edge.errors import BadInput, BadSettings, StoreFailed
-from outrider_edge.exits import EXIT_CODES_HELP
+from outrider_edge.exits import EXIT_CODES_HELP, ExitCode
 from outrider_edge.flags import ConfigFlag, JsonFlag, with_release_settings
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.releases.messenger import keep_word
@@ -29,7 +29,7 @@ from outrider_edge.releases.naming import called, named, ordered, short
 from outrider_edge.releases.pointer import Pointer, files_of
 from outrider_edge.releases.report import Fate
 from outrider_edge.releases.settings import UpdateSettings
-from outrider_edge.releases.step import MOST_AT_ONCE, Step
+from outrider_edge.releases.step import MOST_AT_ONCE, State, Step
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.report import error_json
 
@@ -81,12 +81,17 @@ def update_command(
         step = steps[-1]
         if as_json:
             traffic = meter.traffic
-            last = {"state": step.state.value, "release": step.release, "text": step.text}
             sizes = {
                 "bytes_sent": traffic.bytes_sent,
                 "bytes_received": traffic.bytes_received,
             }
-            print_json({**last, "steps": [each.state.value for each in steps], **sizes})
+            print_json({**_told(step), "steps": [_told(each) for each in steps], **sizes})
+        if step.state is State.UNAVAILABLE:
+            raise typer.Exit(ExitCode.CLOUD)
+
+
+def _told(step: Step) -> dict[str, object]:
+    return {"state": step.state.value, "release": step.release, "text": step.text}
 
 
 @drafts.command("follow", epilog=EXIT_CODES_HELP)
@@ -192,9 +197,9 @@ def _row(store: DraftStore, pointer: Pointer, name: str) -> _Row:
 def _print(rows: list[_Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("draft", no_wrap=True)
-    table.add_column("release", justify="right")
-    table.add_column("role")
-    table.add_column("bytes", justify="right")
+    table.add_column("release", justify="right", overflow="fold")
+    table.add_column("role", overflow="fold")
+    table.add_column("bytes", justify="right", overflow="fold")
     for row in rows:
         number = "-" if row.release is None else str(row.release)
         table.add_row(short(row.draft), number, row.role, f"{row.bytes:,}")

@@ -77,6 +77,22 @@ def test_a_release_is_installed_listed_pinned_and_rolled_back(desk: Desk) -> Non
     assert rows["refused"] == [digest_of(SHIPPED_DRAFT)]
 
 
+def test_what_became_of_each_step_is_said_to_programs_too(desk: Desk) -> None:
+    desk.run("update")
+    desk.store.write(desk.store.pointer().commit())
+    desk.signed.point(Line(withdrawn=(1,)))
+    said = json.loads(desk.run("update", "--json"))
+    assert said["steps"][0]["state"] == "reverted"
+    assert said["steps"][0]["text"] == "release 1 was withdrawn"
+    assert (said["steps"][-1]["text"], said["text"]) == ("up to date", "up to date")
+
+
+def test_what_the_channel_has_not_rightly_is_its_fault(desk: Desk) -> None:
+    for file in (desk.signed.folder / "targets" / "demo").glob("*.1.*"):
+        file.write_bytes(bytes(file.stat().st_size))
+    assert "release 1 is not to be had" in desk.run("update", code=3)
+
+
 def test_damage_is_found_and_fetched_again(desk: Desk) -> None:
     desk.run("update")
     store = desk.store

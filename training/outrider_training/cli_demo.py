@@ -80,7 +80,7 @@ def _chart(learning: Learning) -> None:
 def _table(learning: Learning) -> None:
     table = Table("held out", box=None, pad_edge=False, header_style="bold")
     for heading in ("acceptance", "tokens/s"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for domain, before in learning.before.items():
         after = learning.after[domain]
         table.add_row(

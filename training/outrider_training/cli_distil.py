@@ -140,7 +140,7 @@ def _tell(learnt: Learnt, output: Path, *, as_json: bool) -> None:
         return
     table = Table("domain", box=None, pad_edge=False, header_style="bold")
     for heading in ("before", "after"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for domain, before in learnt.before.items():
         table.add_row(domain or "-", f"{before:.3f}", f"{learnt.after[domain]:.3f}")
     for domain, loss in best(learnt.trials).items():

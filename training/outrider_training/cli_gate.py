@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -72,7 +72,8 @@ def gate_command(  # noqa: PLR0913 - each is a flag
 def _tell(found: Report) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings():
-        table.add_column(heading, justify="left" if heading == "domain" else "right")
+        justify: Literal["left", "right"] = "left" if heading == "domain" else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
     for row in table_rows(found):
         table.add_row(*row)
     Console().print(table, highlight=False)

@@ -156,7 +156,7 @@ def _facts(edition: Edition, repository: Repository) -> list[dict[str, Any]]:
 def _tell(facts: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("role", "version", "keys", "needed", "expires"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for fact in facts:
         date = f"{fact['expires']} (expired)" if fact["expired"] else fact["expires"]
         rest = (str(fact["threshold"]), date)

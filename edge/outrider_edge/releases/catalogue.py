@@ -143,7 +143,8 @@ class Catalogue:
         if now_s < known_s - _CLOCK_SLACK_S:
             raise ClockWrong(
                 f"this machine's clock says {_day(now_s)}, but its last look at the channel was "
-                f"on {_day(known_s)}: set the clock"
+                f"on {_day(known_s)}: set the clock, or, if it was wrong on that look, touch "
+                "metadata/timestamp.json in the folder of drafts"
             )
 
     @contextmanager

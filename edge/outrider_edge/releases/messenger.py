@@ -53,7 +53,8 @@ class Messenger:
             return  # another time
         except EdgeError:
             pass  # nobody wants to hear it
-        self._store.word.unlink(missing_ok=True)
+        with self._store.failing():
+            self._store.word.unlink(missing_ok=True)
 
 
 def keep_word(

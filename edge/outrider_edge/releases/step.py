@@ -28,7 +28,8 @@ class State(Enum):
     COMMITTED = "committed"
     REVERTED = "reverted"
     REFUSED = "refused"
-    UNFIT = "unfit"
+    UNFIT = "unfit"  # this device cannot use it
+    UNAVAILABLE = "unavailable"  # the channel does not have it, or not rightly
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class Updater:
             stays = older and number not in line.withdrawn
             if open_ and not stays and not names_of(offer) & set(pointer.refused):
                 step = self._take(offer, pointer, told, progress)
-                if step.state is not State.UNFIT:
+                if step.state not in (State.UNFIT, State.UNAVAILABLE):
                     return step
         return step  # what was followed by others that are not for this device may be kept
 
@@ -142,7 +142,8 @@ class Updater:
             try:
                 offers.append((catalogue.offer(self._line, number), open_))
             except (BadRelease, NotOffered) as error:
-                step = Step(State.UNFIT, number, f"release {number} cannot be read: {error}")
+                text = f"release {number} cannot be read: {error}"
+                step = Step(State.UNAVAILABLE, number, text)
         return offers, step
 
     def _take(
@@ -155,7 +156,7 @@ class Updater:
         try:
             name = Installer(self._channel, self._store, progress).install(offer, pointer)
         except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
-            return Step(State.UNFIT, number, f"release {number} is not to be had: {error}")
+            return Step(State.UNAVAILABLE, number, f"release {number} is not to be had: {error}")
         if (objection := self._objection(offer, name, pointer, told)) is not None:
             self._rehearsal.expect_whole(name, pointer.active)
             return self._refuse(offer, pointer, objection)
@@ -181,7 +182,7 @@ class Updater:
         self._messenger.say_in_use(back, left)
         self._store.write(back)
         text = f"release {left} was withdrawn"
-        return Step(State.COMMITTED, back.number(back.active), text, again=True)
+        return Step(State.REVERTED, left, text, again=True)
 
     def _unfit(self, offer: Offer, pointer: Pointer) -> str | None:
         """What may be otherwise another day: nothing is remembered of it."""

@@ -237,7 +237,7 @@ def test_a_release_is_withdrawn_after_it_was_kept(
     fetched = device.channel.fetched(".gguf")
     signed.point(Line(stable=1, withdrawn=(2,)))
     step = device.step()
-    assert (step.state, step.release) == (State.COMMITTED, 1)
+    assert (step.state, step.release) == (State.REVERTED, 2)
     assert device.pointer.drafting == name_of(first)
     assert device.channel.fetched(".gguf") == fetched
     assert device.step().state is State.UP_TO_DATE
@@ -544,7 +544,7 @@ def test_what_is_withdrawn_is_no_measure_of_what_follows(
     signed.publish(Publication(number=2, file=fix), Line(stable=2, withdrawn=(1,)))
     device.answer(MANY)
     step = device.step()
-    assert (step.state, step.again) == (State.COMMITTED, True)
+    assert (step.state, step.again) == (State.REVERTED, True)
     assert device.pointer.active == name_of(device.factory)
     assert device.step().state is State.ON_TRIAL
     assert device.pointer.drafting == name_of(fix)
@@ -705,7 +705,7 @@ def test_a_next_that_is_withheld_does_not_hide_what_is_stable(
     assert (step := device.step()).release == 1
     device.store.write(device.pointer.commit())
     step = device.step()
-    assert step.state is State.UNFIT
+    assert step.state is State.UNAVAILABLE
     assert "halted" in step.text
 
 
@@ -821,7 +821,7 @@ def test_what_cannot_be_read_stands_in_nobodys_way(
     assert device.step().release == 2
     device.store.write(device.pointer.commit())
     step = device.step()
-    assert step.state is State.UNFIT
+    assert step.state is State.UNAVAILABLE
     assert "release 3 cannot be read" in step.text
     assert device.pointer.active == name_of(fix)
 
@@ -837,7 +837,7 @@ def test_a_next_whose_file_is_gone_does_not_hide_what_is_stable(
     assert device.step().release == 1
     device.store.write(device.pointer.commit())
     step = device.step()
-    assert step.state is State.UNFIT
+    assert step.state is State.UNAVAILABLE
     assert "release 2 is not to be had" in step.text
 
 
@@ -853,7 +853,7 @@ def test_a_next_with_wrong_bytes_does_not_hide_what_is_stable(
     assert device.step().release == 1
     device.store.write(device.pointer.commit())
     step = device.step()
-    assert step.state is State.UNFIT
+    assert step.state is State.UNAVAILABLE
     assert "release 2 is not to be had" in step.text
     assert device.pointer.active == name_of(SHIPPED_DRAFT)
 
