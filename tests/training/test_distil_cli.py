@@ -115,6 +115,7 @@ def test_a_finished_run_leaves_nothing_to_go_on_from(
     assert (tmp_path / "new.gguf").read_bytes() == first
 
 
+@pytest.mark.long
 def test_a_loss_is_searched_for_each_domain(
     records: Path, shipped: PairPaths, tmp_path: Path
 ) -> None:

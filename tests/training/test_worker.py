@@ -227,6 +227,7 @@ def test_a_run_that_ended_goes_on_where_it_was(
     assert again.buffer.domains == whole.buffer.domains
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on(records: list[Record], shipped: PairPaths, tmp_path: Path) -> None:
     """Wherever it was: nothing is left half, and what it learnt until then counts."""
     Store(str(tmp_path / "shards")).write("anna", records)
