@@ -165,6 +165,9 @@ class Fleet:
         for device in self._rolls[owner].surplus():
             yield Forgotten(owner, device)
         line, release = report.line, report.release
+        for other, evidence in self._evidence.get(line, {}).items():
+            if other != release and evidence.waits_for(owner, report.device):
+                yield Uncounted(owner, report.device, line, other)  # it was called off
         if (change := self._vote(owner, report)) is None:
             return
         yield change

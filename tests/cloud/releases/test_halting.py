@@ -193,3 +193,12 @@ def test_what_chance_does_on_few_answers_is_no_loss() -> None:
         report = replace(ended(State.COMMITTED), domains=(("sums", tally),))
         fleet.take(OWNER, report)
     assert not fleet.halted("main", 7)
+
+
+def test_a_trial_that_was_called_off_for_an_older_release_is_taken_back() -> None:
+    """The device says only what it uses now."""
+    names = [os.urandom(16) for _ in range(200)]
+    begun = [ended(State.ON_TRIAL, device=name) for name in names]
+    back = [Report(device=name, line="main", release=6, state=State.COMMITTED) for name in names]
+    bad = [ended(State.REVERTED) for _ in range(4)]
+    assert halts_after([*begun, *back, *bad]) == 404
