@@ -51,11 +51,11 @@ class Attention:
         heard_s = time.monotonic()
         while not stop.is_set():
             try:
-                count = self._turn(stop)
+                count, trouble = self._turn(stop), None
             except StoreError as error:  # a network file system may be back in a while
-                self.told.trouble(str(error))
-                count = 0
-            self._release()
+                count, trouble = 0, str(error)
+            problem = self.watch.problem if self.watch is not None else None
+            self.told.trouble(trouble or self._release() or problem)
             if count:
                 heard_s = time.monotonic()
             elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
@@ -66,14 +66,13 @@ class Attention:
     def _turn(self, stop: threading.Event) -> int:
         busy = self.watch.busy if self.watch is not None else lambda: None
         count = self.online.turn(self.told.attempt, stop.is_set, busy)
-        self.told.trouble(self.watch.problem if self.watch is not None else None)
         self.told.damaged(self.online.follower.damaged)
         return count
 
-    def _release(self) -> None:
+    def _release(self) -> str | None:
         """What is wrong there may be right in a while, or with the next draft: learning goes on."""
         if self.releasing is None:
-            return
+            return None
         try:
             halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
             self.told.held(self.releasing.mind(halted))
@@ -81,4 +80,5 @@ class Attention:
                 self.releasing.offer(self.online.current, self.online.report_against)
             )
         except (TrainingError, EdgeError) as error:
-            self.told.trouble(str(error))
+            return str(error)
+        return None

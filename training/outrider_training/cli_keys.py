@@ -60,11 +60,10 @@ def create_command(
     """
     if threshold > offline_keys:
         raise typer.BadParameter(f"{threshold} of {offline_keys} keys cannot sign")
-    check_apart(repository, (offline, online))
     anchor = root or offline.resolve().parent / ROOT
     edition = ceremony.create(
         _repository(repository),
-        _hands(offline, online),
+        _hands(offline, online, repository),
         keys=offline_keys,
         threshold=threshold,
         anchor=anchor,
@@ -79,21 +78,23 @@ def rotate_online_command(offline: Offline, online: Online, repository: Where) -
 
     While the old key is still in ONLINE no device is kept waiting meanwhile.
     """
-    fresh = ceremony.rotate_online(_repository(repository), _hands(offline, online))
+    fresh = ceremony.rotate_online(_repository(repository), _hands(offline, online, repository))
     typer.echo(f"the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
 
 
 @rotate.command("offline")
 def rotate_offline_command(offline: Offline, online: Online, key: Named, repository: Where) -> None:
     """A new offline key in the place of this one, signed for by the old ones and the new."""
-    fresh = ceremony.rotate_offline(_repository(repository), _hands(offline, online), key)
+    fresh = ceremony.rotate_offline(
+        _repository(repository), _hands(offline, online, repository), key
+    )
     typer.echo(f"the new offline key is {fresh[:_ID_LETTERS]}")
 
 
 @keys.command("revoke")
 def revoke_command(offline: Offline, online: Online, key: Named, repository: Where) -> None:
     """Make a key worth nothing: an offline key goes, an online key is replaced."""
-    place, hands = _repository(repository), _hands(offline, online)
+    place, hands = _repository(repository), _hands(offline, online, repository)
     if ceremony.is_online_key(place.read(hands.online), key):
         fresh = ceremony.rotate_online(place, hands)
         typer.echo(f"revoked; the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
@@ -134,7 +135,8 @@ def _repository(where: str) -> Repository:
     return Repository(open_destination(where))
 
 
-def _hands(offline: Path, online: Path) -> Hands:
+def _hands(offline: Path, online: Path, repository: str) -> Hands:
+    check_apart(repository, (offline, online))
     return Hands(KeyFolder(offline), KeyFolder(online))
 
 

@@ -168,5 +168,7 @@ def test_no_key_lies_where_everybody_reads(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyUnusableError, match="everybody reads it"):
         check_apart(where, [Path("elsewhere") / ".." / "repository" / "online"])
+    with pytest.raises(KeyUnusableError, match="everybody reads it"):
+        check_apart(f"file://{tmp_path}/repository", [Path("repository") / "online"])
     check_apart("repository", [Path("online"), Path("repository-keys")])
     check_apart("memory://repository", [Path("online")])

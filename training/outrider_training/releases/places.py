@@ -13,14 +13,14 @@ from outrider_training.releases.files import FileDestination, LocalFiles, UrlFil
 from outrider_training.releases.hub import HubDestination
 
 _HUB: Final = "hf://"
+_LOCAL: Final = "file://"
 
 
 def check_apart(where: str, folders: Iterable[Path]) -> None:
     """Whoever reads a repository would read these too. Raises KeyUnusableError."""
-    if "://" in where:
-        return
+    place = Path(where.removeprefix(_LOCAL)).resolve()
     for folder in folders:
-        if folder.resolve().is_relative_to(Path(where).resolve()):
+        if folder.resolve().is_relative_to(place):
             raise KeyUnusableError(folder, "lies in the repository, where everybody reads it")
 
 
