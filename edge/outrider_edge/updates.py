@@ -76,7 +76,7 @@ class Updates:
             told=told,
         )
         with self._listening(stop, news):
-            follower.run(lambda seconds: _waited(seconds, stop, news))
+            follower.run(_Wait(stop, news))
         self._record("listening")
 
     def _record(self, ended: str) -> None:
@@ -137,18 +137,27 @@ def _listen(
         stop.wait(_DEAF_S)
 
 
-def _waited(seconds: float, stop: threading.Event, news: threading.Event) -> bool:
-    """Until it is time, or a while after news: all devices hear them at once."""
-    until_s, early = time.monotonic() + seconds, False
-    while (left_s := until_s - time.monotonic()) > 0:
-        if stop.wait(min(left_s, _LISTEN_S)):
-            return True
-        if news.is_set() and not early:
-            news.clear()
-            early = True  # more of them bring no earlier look
-            late_s = _SPREAD * seconds * random.random()  # noqa: S311 - no secret
-            until_s = min(until_s, time.monotonic() + late_s)
-    return stop.is_set()
+class _Wait:
+    """Until it is time, or a while after news, as all devices hear them at once; news that never
+    end bring one early look in the time of a pause.
+    """
+
+    def __init__(self, stop: threading.Event, news: threading.Event) -> None:
+        self._stop, self._news = stop, news
+        self._not_before_s = 0.0  # that the next early look may come
+
+    def __call__(self, seconds: float, /) -> bool:
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stop.wait(min(left_s, _LISTEN_S)):
+                return True
+            now_s = time.monotonic()
+            if self._news.is_set() and now_s >= self._not_before_s:
+                self._news.clear()
+                self._not_before_s = now_s + seconds
+                late_s = _SPREAD * seconds * random.random()  # noqa: S311 - no secret
+                until_s = min(until_s, now_s + late_s)
+        return self._stop.is_set()
 
 
 def _unseen(there: int, of: int) -> None:

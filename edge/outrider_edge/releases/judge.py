@@ -7,7 +7,7 @@ and one step at a time.
 from collections.abc import Callable
 from typing import Final
 
-from outrider_edge.errors import DraftError
+from outrider_edge.errors import DraftError, ProbeInterrupted
 from outrider_edge.releases.examination import lived, speed_objection, text_of
 from outrider_edge.releases.messenger import Messenger
 from outrider_edge.releases.pointer import Pointer
@@ -17,7 +17,7 @@ from outrider_edge.releases.report import Fate
 from outrider_edge.releases.step import Phase, State, Step
 from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.trial import Outcome
-from outrider_edge.releases.trial_record import TrialRecord
+from outrider_edge.releases.trial_record import MOST_INTERRUPTIONS, TrialRecord
 from outrider_protos.release import Line
 
 _LOOKED_AT: Final = 16  # answers, in one step
@@ -41,13 +41,14 @@ class Judge:
     def go_on(
         self, pointer: Pointer, name: str, line: Line | str, told: Callable[[Phase], None]
     ) -> Step:
-        """One step of the trial of that draft; no line, but why not: it cannot be asked."""
+        """One step of the trial of that draft; no line, but why not: it is not asked."""
         record = TrialRecord.load(self._store.trial_record, name)
         if record is None:
             self._store.write(pointer.call_off())
             return Step(State.REVERTED, None, "a trial nobody knows of was called off", again=True)
-        if isinstance(line, Line) and (text := _pointless(pointer, record, line)) is not None:
-            return self._call_off(pointer, record, line, text)
+        known = line if isinstance(line, Line) else Line(stable=record.release)
+        if (text := _pointless(pointer, record, known)) is not None:
+            return self._call_off(pointer, record, known, text)
         if self._store.starts.too_many:
             text = "it ended this program several times"
             return self._end(pointer, record, Outcome.REVERT, text)
@@ -55,6 +56,12 @@ class Judge:
             record = self._looked(record, pointer)
         except DraftError as error:
             return self._end(pointer, record, Outcome.REVERT, str(error))
+        except ProbeInterrupted:
+            record.interrupted().save(self._store.trial_record)
+            raise
+        if record.is_idle:
+            text = f"release {record.release} is put back: {record.text}, and no more for a week"
+            return self._call_off(pointer, record, known, text)
         if record.outcome is not Outcome.GOES_ON:
             told(Phase.ENDING)
         trouble = f"; the channel is not asked: {line}" if isinstance(line, str) else ""
@@ -104,4 +111,6 @@ def _pointless(pointer: Pointer, record: TrialRecord, line: Line) -> str | None:
         return f"the draft that release {record.release} is compared with was withdrawn"
     if record.release not in (line.next, line.stable):
         return f"release {record.release} was withdrawn or replaced during its trial"
+    if record.interruptions >= MOST_INTERRUPTIONS:
+        return f"release {record.release} cannot be judged on this machine"
     return None

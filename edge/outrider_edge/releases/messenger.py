@@ -29,9 +29,8 @@ class Messenger:
         self._store, self._channel, self._line = store, channel, line
 
     def say(self, release: int, fate: Fate, pairs: tuple[Compared, ...]) -> None:
-        """Kept until it is heard; a later word takes its place."""
+        """Kept until it is delivered; a later word takes its place."""
         keep_word(self._store, self._line, release, fate, pairs)
-        self.deliver()
 
     def say_in_use(self, pointer: Pointer, left: int | None) -> None:
         """Which release drafts now; without any, that the one it had was left."""

@@ -6,6 +6,7 @@ It asks and reads; what the findings mean is for others to say.
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -80,18 +81,19 @@ def probe(
         "limit_s": limit_s,
     }
     try:
-        ended = _run(json.dumps(job), _WALL * limit_s)
+        ended = _run(json.dumps(job), _WALL * limit_s / threads)
     except subprocess.TimeoutExpired as error:
         text = f"the process that tries drafts had no time to compute in {error.timeout:g} s"
         raise ProbeInterrupted(text) from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise ProbeInterrupted(f"no process can be started to try drafts: {problem}") from error
-    if -ended.returncode in _TOLD_TO_END:
+    own = -ended.returncode == signal.SIGXCPU and _may_use(limit_s)
+    if -ended.returncode in (*_TOLD_TO_END, signal.SIGXCPU) and not own:
         raise ProbeInterrupted(
             f"the process that tries drafts was ended from outside ({_how(ended.returncode)})"
         )
-    if -ended.returncode == signal.SIGXCPU:
+    if own:
         raise DraftError(f"the draft was not done after {limit_s} s of a processor")
     if ended.returncode != 0:
         raise DraftError(f"the draft ended the process that tried it ({_how(ended.returncode)})")
@@ -102,6 +104,12 @@ def probe(
     if found.error is not None:
         raise DraftError(found.error)
     return found
+
+
+def _may_use(processor_s: int) -> bool:
+    """Whether nobody else limits the time of what this process begins to less."""
+    soft_s, _ = resource.getrlimit(resource.RLIMIT_CPU)
+    return soft_s == resource.RLIM_INFINITY or soft_s >= processor_s
 
 
 def _run(job: str, timeout_s: float) -> subprocess.CompletedProcess[str]:

@@ -38,7 +38,7 @@ class _Tried:
         laid = None if adapter is None else Adapter(model, Path(adapter))
         self._draft = LlamaDraft(model, settings, laid)
         self._steps_s: list[float] = []
-        self._spent_s, self._spent_tokens = 0.0, 0  # since the last of those
+        self._spent_s, self._spent_tokens = 0.0, 0  # in the window that is open
         self._choices: list[list[int] | None] = []
 
     def along(self, text: Mapping[str, Any]) -> None:
@@ -52,14 +52,18 @@ class _Tried:
         except DraftError:
             self._choices.append(None)
             return
-        self._took(time.process_time() - began_s, len(tokens))
+        self._spent_s += time.process_time() - began_s
+        self._spent_tokens += len(tokens)
         self._choices.append(list(choices))
 
-    def _took(self, spent_s: float, tokens: int) -> None:
-        self._spent_s, self._spent_tokens = self._spent_s + spent_s, self._spent_tokens + tokens
-        if self._spent_s >= _SURE_S and self._spent_tokens:
-            self._steps_s.append(self._spent_s / self._spent_tokens)
-            self._spent_s, self._spent_tokens = 0.0, 0
+    @property
+    def is_sure(self) -> bool:
+        """Whether the window tells a pace."""
+        return self._spent_s >= _SURE_S and self._spent_tokens > 0
+
+    def close_window(self) -> None:
+        self._steps_s.append(self._spent_s / self._spent_tokens)
+        self._spent_s, self._spent_tokens = 0.0, 0
 
     def batch(self, tokens: Sequence[int]) -> int:
         """The choice after several tokens that are decoded at once."""
@@ -79,6 +83,9 @@ def tried(job: Mapping[str, Any]) -> dict[str, object]:
     for text in job["texts"]:
         for draft in drafts:
             draft.along(text)
+        if all(draft.is_sure for draft in drafts):  # of the same texts
+            for draft in drafts:
+                draft.close_window()
     batches = [drafts[0].batch(tokens) for tokens in job["batches"]]
     return {"drafts": [draft.findings() for draft in drafts], "batches": batches}
 
@@ -96,9 +103,9 @@ def _end_with(line: int) -> None:
 
 def _limit(processor_s: int) -> None:
     """A machine that stands still costs no time of a processor, a draft without end does."""
-    _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
-    if most_s in (resource.RLIM_INFINITY, -1) or most_s > processor_s:
-        resource.setrlimit(resource.RLIMIT_CPU, (processor_s, most_s))
+    soft_s, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
+    if soft_s == resource.RLIM_INFINITY or soft_s > processor_s:
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_s, hard_s))
 
 
 def main() -> None:

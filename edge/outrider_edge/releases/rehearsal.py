@@ -26,10 +26,12 @@ class Rehearsal:
         drafts = [self._store.paths(new), self._store.paths(active)]
         try:
             return probe(drafts, texts, batches, self._threads)
-        except DraftError:
+        except DraftError as error:
             self.expect_whole(new, active)
             self._expect_sound(active)
-            raise
+            probe(drafts[:1], texts, batches, self._threads)
+            text = "there is no room for two drafts beside each other"
+            raise ProbeInterrupted(text) from error
 
     def expect_whole(self, *names: str) -> None:
         """Before anything is held against a draft. What is damaged goes: an older one takes its

@@ -19,6 +19,7 @@ from outrider_protos.betting import Bet
 # That it is too slow at more than half of the looks.
 _PACE: Final = Bet(bar=0.5, least=0.0, parts=(0.5, 0.9))
 QUIET_S: Final = 7 * 86_400.0  # without an answer to judge by: then what is known decides
+MOST_INTERRUPTIONS: Final = 20  # one after another: then nobody can tell
 LONGEST_WAIT_S: Final = 86_400.0  # that counts between two looks: clocks jump, devices are off
 
 
@@ -38,6 +39,7 @@ class TrialRecord:
     pairs: tuple[Compared, ...] = ()  # one a domain, summed
     slow: int = 0  # looks at which it was too slow, and others
     fast: int = 0
+    interruptions: int = 0  # since drafts could last be tried
 
     def waited(self, now_s: float) -> "TrialRecord":
         """No answer came since the last look."""
@@ -62,7 +64,17 @@ class TrialRecord:
             pairs=tuple(summed.values()),
             slow=self.slow + slow,
             fast=self.fast + (not slow),
+            interruptions=0,
         )
+
+    def interrupted(self) -> "TrialRecord":
+        """After a look at which nothing could be tried."""
+        return replace(self, interruptions=self.interruptions + 1)
+
+    @property
+    def is_idle(self) -> bool:
+        """A few answers speak against it, and no more came for long: that is no verdict."""
+        return self.silent_s >= QUIET_S and self.outcome is Outcome.GOES_ON
 
     @property
     def outcome(self) -> Outcome:

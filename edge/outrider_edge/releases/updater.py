@@ -76,26 +76,30 @@ class Updater:
     def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
         """Do what there is to do. Raises Busy while another process does.
 
-        `held`: why nothing should be looked for now; a trial is judged all the same, by answers
-        alone.
+        `held`: why the channel should be left alone for now; a trial is judged all the same, by
+        answers alone.
         """
         with self._store.changing():
-            if held is None:
-                self._messenger.deliver()
-            self._store.heal()
-            pointer = self._store.pointer()
-            if pointer.trial is not None:
-                told(Phase.JUDGING)
-                line = self._heard() if held is None else held
-                return self._judge.go_on(pointer, pointer.trial, line, told)
             if held is not None:
-                return Step(State.UP_TO_DATE, None, f"updates wait: {held}")
-            if pointer.pinned:
-                return Step(State.PINNED, None, "pinned: nothing new is looked for")
-            return self._look(pointer, told, progress)
+                return self._judged(told, held) or Step(
+                    State.UP_TO_DATE, None, f"updates wait: {held}"
+                )
+            self._messenger.deliver()
+            step = self._judged(told, None) or self._look(told, progress)
+            self._messenger.deliver()
+            return step
+
+    def _judged(self, told: Callable[[Phase], None], held: str | None) -> Step | None:
+        """None where there is no trial."""
+        self._store.heal()
+        pointer = self._store.pointer()
+        if pointer.trial is None:
+            return None
+        told(Phase.JUDGING)
+        return self._judge.go_on(pointer, pointer.trial, held or self._heard(), told)
 
     def _heard(self) -> Line | str:
-        """What the line says, or why it cannot be asked: a trial then goes on without."""
+        """What the line says, or why it is not asked: a trial then goes on without."""
         try:
             return self._catalogue().line(self._line) or Line()
         except (NetworkError, PeerError, ClockWrong) as error:
@@ -106,7 +110,10 @@ class Updater:
 
     # ---- something new
 
-    def _look(self, pointer: Pointer, told: Callable[[Phase], None], progress: Told) -> Step:
+    def _look(self, told: Callable[[Phase], None], progress: Told) -> Step:
+        pointer = self._store.pointer()
+        if pointer.pinned:
+            return Step(State.PINNED, None, "pinned: nothing new is looked for")
         told(Phase.LOOKING)
         catalogue = self._catalogue()
         line = catalogue.line(self._line)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from outrider_edge.errors import (
     ClockWrong,
     CloudRefused,
     CloudUnavailable,
+    DraftError,
     NotOffered,
     ProbeInterrupted,
     StoreFailed,
 )
 from outrider_edge.releases.examination import Compared
+from outrider_edge.releases.probe import Files, Findings, probe
 from outrider_edge.releases.recent import RecentAnswers
 from outrider_edge.releases.report import Fate, Word
 from outrider_edge.releases.starts import MOST_STARTS
@@ -323,9 +326,15 @@ def test_a_few_bad_answers_and_then_none_say_neither(
     signed.publish(Publication(number=1, file=weak), Line(stable=1))
     happy.step()
     happy.answer(2)
-    for day in range(1, 30):
+    for day in range(1, 8):
         happy.later_s = day * DAY_S
         assert happy.step().state is State.ON_TRIAL
+    happy.later_s = 8 * DAY_S
+    step = happy.step()
+    assert step.again and "is put back: 2 answers" in step.text
+    assert happy.channel.words[-1].fate is Fate.LEFT
+    assert not happy.pointer.refused
+    assert happy.step().state is State.ON_TRIAL  # anew, unless there is another by now
     happy.answer(MANY)
     while (step := happy.step()).state is State.ON_TRIAL:
         assert step.again
@@ -360,6 +369,9 @@ def test_on_battery_nothing_is_looked_for_but_trials_are_judged(
         assert "is not asked: on battery" in step.text
     assert step.state is State.REVERTED
     assert happy.channel.read_bytes == {}
+    assert happy.channel.words == []
+    happy.step()
+    assert [word.fate for word in happy.channel.words] == [Fate.REVERTED]
 
 
 def test_a_clock_that_is_wrong_ends_no_trial(
@@ -756,6 +768,42 @@ def test_weights_that_the_disk_has_spoilt_speak_against_no_release(
         for _ in range(4):
             device.step()
     assert device.step().state is State.ON_TRIAL
+    assert not device.pointer.refused
+
+
+def test_a_trial_that_a_machine_cannot_judge_is_called_off(
+    happy: TestDevice, signed: SignedChannel, weak: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the system ends every process that tries two drafts."""
+
+    def ended(*_: object) -> None:
+        raise ProbeInterrupted("ended from outside")
+
+    signed.publish(Publication(number=1, file=weak), Line(stable=1))
+    happy.step()
+    happy.answer(MANY)
+    monkeypatch.setattr("outrider_edge.releases.rehearsal.probe", ended)
+    for _ in range(20):
+        with pytest.raises(ProbeInterrupted):
+            happy.step()
+    step = happy.step()
+    assert "cannot be judged on this machine" in step.text
+    assert happy.pointer.drafting == name_of(happy.factory)
+    assert not happy.pointer.refused
+
+
+def test_two_drafts_that_do_not_fit_beside_each_other_are_not_to_blame(
+    device: TestDevice, signed: SignedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_of_memory(drafts: list[Files], *given: Any) -> Findings:
+        if len(drafts) > 1:
+            raise DraftError("the draft ended the process that tried it (signal 6)")
+        return probe(drafts, *given)
+
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    monkeypatch.setattr("outrider_edge.releases.rehearsal.probe", short_of_memory)
+    with pytest.raises(ProbeInterrupted, match="no room for two drafts"):
+        device.step()
     assert not device.pointer.refused
 
 
