@@ -139,7 +139,7 @@ def _listen(
 
 class _Wait:
     """Until it is time, or a while after news, as all devices hear them at once; news that never
-    end bring one early look in the time of a pause.
+    end bring at most ten looks in the time of one.
     """
 
     def __init__(self, stop: threading.Event, news: threading.Event) -> None:
@@ -154,7 +154,7 @@ class _Wait:
             now_s = time.monotonic()
             if self._news.is_set() and now_s >= self._not_before_s:
                 self._news.clear()
-                self._not_before_s = now_s + seconds
+                self._not_before_s = now_s + _SPREAD * seconds
                 late_s = _SPREAD * seconds * random.random()  # noqa: S311 - no secret
                 until_s = min(until_s, now_s + late_s)
         return self._stop.is_set()

@@ -15,7 +15,10 @@ from tests.e2e.pair import CloudProcess, device_for, prompts
 OF_BOTH = ("english", "python", "sql", "vietnamese", "japanese")
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.8], ids=["greedy", "sampled"])
+@pytest.mark.parametrize(
+    "temperature",
+    [pytest.param(0.0, id="greedy", marks=pytest.mark.long), pytest.param(0.8, id="sampled")],
+)
 def test_the_replayed_choice_is_the_live_one(tmp_path: Path, temperature: float) -> None:
     """Wherever the live draft had proposed something in time: it stood, or it was corrected."""
     options = Options(max_tokens=96, temperature=temperature, consent=True)

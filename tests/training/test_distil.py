@@ -204,6 +204,7 @@ def test_lora_changes_little_and_merges_exactly(tmp_path: Path) -> None:
     assert merged.state_dict().keys() == random_model(CONFIGS["llama"]).state_dict().keys()
 
 
+@pytest.mark.long
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     one = distiller(tmp_path)
     alone = [one.update(judged(5)).figures() for _ in range(3)]

@@ -62,7 +62,9 @@ def distil(
         (),
         ("--loss", "jsd", "--beta", "0.3", "--bfloat16"),
         ("--lora", "8", "--learning-rate", "1e-2"),
-        ("--source", "mixed", "--target", "demo", "--steps", "12"),
+        pytest.param(
+            ("--source", "mixed", "--target", "demo", "--steps", "12"), marks=pytest.mark.long
+        ),
     ],
     ids=["full", "jsd in bfloat16", "lora", "mixed samples"],
 )

@@ -301,6 +301,7 @@ def test_a_full_disk_ends_it_cleanly(
     assert attempts[0]["number"] == 2
 
 
+@pytest.mark.long
 def test_every_file_says_what_it_learnt_from(
     records: list[Record], shipped: PairPaths, tmp_path: Path
 ) -> None:

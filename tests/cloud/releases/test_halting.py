@@ -61,6 +61,7 @@ def test_a_release_whose_trials_end_badly_is_halted_soon(bad: float, devices: in
     assert found.count(None) <= 4
 
 
+@pytest.mark.long
 def test_at_the_border_a_release_is_halted_as_seldom_as_promised() -> None:
     """Both the share of bad ends and the loss are what is just allowed, in each of 1000 fleets."""
     halted = 0

@@ -134,6 +134,7 @@ def killed(folder: Path, each: int, total: int) -> Counter[Phase]:
     return deaths
 
 
+@pytest.mark.long
 def test_a_killed_device_goes_on(tmp_path: Path) -> None:
     deaths = killed(tmp_path, each=1, total=8)
     assert all(deaths[phase] >= 1 for phase in Phase)
