@@ -26,6 +26,7 @@ from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.updater import Updater
 
 _LISTEN_S: Final = 0.2
+_LEAVE_S: Final = 5.0
 _DEAF_S: Final = 10.0  # between two tries to hear news
 _SPREAD: Final = 0.1  # of a pause, over which devices come after news
 
@@ -107,7 +108,7 @@ class Updates:
             )
             thread.start()
             yield
-        thread.join()  # the channel is closed, so it ends
+        thread.join(_LEAVE_S)  # the channel is closed, so it ends: nobody waits for a late word
 
     def start(self, told: Callable[[str], None]) -> None:
         """Follow in a thread of its own, until `close`."""

@@ -30,10 +30,10 @@ Watched = Callable[[], Iterator[pb.News]]
 
 
 class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
-    """Files drip out of a folder; what a watcher hears is given."""
+    """Files come out of a folder, perhaps in drips; what a watcher hears is given."""
 
-    def __init__(self, folder: Path, watched: Watched) -> None:
-        self._folder, self._watched = FolderSource(folder), watched
+    def __init__(self, folder: Path, watched: Watched, *, drips: bool = False) -> None:
+        self._folder, self._watched, self._drips = FolderSource(folder), watched, drips
         self.watches = 0
 
     def Fetch(self, request: pb.FetchRequest, context: grpc.ServicerContext) -> Iterator[pb.Piece]:
@@ -41,6 +41,9 @@ class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
             data = b"".join(self._folder.read(request.path))
         except NotOffered:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
+        if not self._drips:
+            yield pb.Piece(data=data)
+            return
         for byte in data:
             time.sleep(0.02)
             yield pb.Piece(data=bytes([byte]))
@@ -89,7 +92,8 @@ def news_for_ever() -> Iterator[pb.News]:
 
 def test_slow_retrieval_is_given_up(signed: SignedChannel, tmp_path: Path) -> None:
     pace = Pace(window_s=0.2, least_bytes=4096)
-    with served(OddCloud(signed.folder, silent)) as address, closing(Network()) as network:
+    cloud = OddCloud(signed.folder, silent, drips=True)
+    with served(cloud) as address, closing(Network()) as network:
         client = CloudClient(network, address, Meter(), local_only=False)
         with closing(client), pytest.raises(ChannelUnavailable, match="it is given up"):
             Catalogue(CloudChannel(client, pace), tmp_path / "device", signed.root_bytes)
