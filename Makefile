@@ -35,9 +35,10 @@ demo-release: install  ## watch a release come to stay, and a sabotaged one go (
 demo-models: install  ## train the demo pair again from nothing (90 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/outrider-train demo-models
 
-# One thread each: float sums differ by a rounding with the number of threads.
+# One thread each: float sums differ by a rounding with the number of threads. Two processes: every
+# test has ports and folders of its own.
 test: install  ## run the tests (T=path runs some)
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(T)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal $(T)
 
 test-long: install  ## run the tests that take minutes each
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m long $(T)
