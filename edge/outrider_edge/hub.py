@@ -31,7 +31,6 @@ from outrider_edge.errors import (
     StoreFailed,
 )
 from outrider_edge.llama.gguf_header import read_header
-from outrider_edge.releases.source import Pace
 from outrider_edge.web import Heading, Web
 
 _NAME: Final = re.compile(
@@ -217,7 +216,7 @@ def _fill(file: IO[bytes], known: _Known, web: Web, fields: dict[str, str], told
         there = file.truncate(0)
     told(there, known.size_bytes)
     try:
-        for piece in Pace().watch(web.read(known.url, there, known.size_bytes - there, fields)):
+        for piece in web.read(known.url, there, known.size_bytes - there, fields):
             file.write(piece)
             file.flush()  # so that it outlives this process
             there += len(piece)

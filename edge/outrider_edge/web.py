@@ -1,11 +1,13 @@
 """The way out to the web, which alone speaks HTTP: release channels and model hubs.
 
-Every byte of a message passes the meter here, headers included, and local-only is enforced here.
-Plain HTTP goes to this machine alone. It knows addresses and ranges, not what is fetched.
+Every byte of a message passes the meter here, headers included, its pace is watched, and local-only
+is enforced here. Plain HTTP goes to this machine alone. It knows addresses and ranges, not what is
+fetched.
 """
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.client import responses
@@ -27,8 +29,10 @@ from urllib3.util import Url, parse_url
 from outrider_edge.errors import BadSettings, ChannelUnavailable, LocalOnly, NotOffered
 from outrider_edge.ledger import Meter
 from outrider_edge.pools import Pools, Timeouts, is_loopback
+from outrider_edge.releases.source import Pace
 
 _PIECE_BYTES: Final = 1 << 16
+_MOST_PASSED_OVER: Final = 3  # times that a file's beginning comes though its end was asked for
 _MOST_REDIRECTS: Final = 5
 _GONE: Final = (403, 404, 410)
 _PAST_THE_END: Final = 416
@@ -54,11 +58,19 @@ class Heading:
 class Web:
     """Raises LocalOnly when made where no connection is allowed."""
 
-    def __init__(self, meter: Meter, *, local_only: bool, timeouts: Timeouts = Timeouts()) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        local_only: bool,
+        timeouts: Timeouts = Timeouts(),
+        pace: Pace = Pace(),
+    ) -> None:
         if local_only:
             raise LocalOnly("local-only is set: no connection may be opened")
-        self._meter = meter
+        self._meter, self._pace = meter, pace
         self._pools = Pools(timeouts)
+        self._passed_over: Counter[str] = Counter()  # by address
 
     def close(self) -> None:
         """End all connections."""
@@ -91,7 +103,10 @@ class Web:
         try:
             if answer.status != _PAST_THE_END:
                 _check(answer, parse_url(url), first)
-                yield from self._body(answer, first if answer.status == 200 else 0, count)
+                skipped = first if answer.status == 200 else 0
+                if skipped:
+                    self._expect_patience(url)
+                yield from _part(self._pace.watch(self._body(answer)), skipped, count)
         finally:
             answer.close()
 
@@ -128,23 +143,18 @@ class Web:
         self._meter.received(len(status_line) + _size(answer.headers))
         return answer
 
-    def _body(
-        self, answer: urllib3.BaseHTTPResponse, skipped: int, count: int | None
-    ) -> Iterator[bytes]:
-        """What was asked for, as it comes; a server that knows no ranges sends more, which is
-        passed over. Nothing is unpacked: the bytes are those that were signed.
-        """
+    def _expect_patience(self, url: str) -> None:
+        """A server that knows no ranges sends what is there already, each time anew."""
+        self._passed_over[url] += 1
+        if self._passed_over[url] > _MOST_PASSED_OVER:
+            raise ChannelUnavailable(f"{parse_url(url).netloc} knows no ranges: it is given up")
+
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """As it comes. Nothing is unpacked: the bytes are those that were signed."""
         try:
             while piece := answer.read1(_PIECE_BYTES, decode_content=False):
                 self._meter.received(len(piece))
-                kept = piece[skipped:][:count]
-                skipped = max(0, skipped - len(piece))
-                if kept:
-                    yield kept
-                if count is not None:
-                    count -= len(kept)
-                    if count == 0:
-                        return
+                yield piece
         except HTTPError as error:
             raise ChannelUnavailable("the connection broke") from error
 
@@ -190,6 +200,19 @@ def _further(url: Url, target: str) -> Url:
 
 
 # ---- messages
+
+
+def _part(pieces: Iterator[bytes], skipped: int, count: int | None) -> Iterator[bytes]:
+    """What was asked for; a server that knows no ranges sends more, which is passed over."""
+    for piece in pieces:
+        kept = piece[skipped:][:count]
+        skipped = max(0, skipped - len(piece))
+        if kept:
+            yield kept
+        if count is not None:
+            count -= len(kept)
+            if count == 0:
+                return
 
 
 def _check(answer: urllib3.BaseHTTPResponse, url: Url, first: int) -> None:

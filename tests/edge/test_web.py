@@ -271,12 +271,30 @@ def test_headers_that_drip_are_not_waited_for(server: StaticWeb, web: Web, metho
     assert time.monotonic() - began_s < 10 * HASTY.answer_s
 
 
-def test_a_file_that_drips_is_given_up(server: StaticWeb, web: Web) -> None:
-    server.manners = Manners(bytes_per_s=500.0)
+@pytest.mark.parametrize("first", [0, 5000])
+def test_a_file_that_drips_is_given_up(server: StaticWeb, meter: Meter, first: int) -> None:
+    """Also where what drips is not what was asked for, and is passed over."""
+    server.manners = Manners(bytes_per_s=500.0, ranges=False)
     pace = Pace(window_s=0.3, least_bytes=1000)
-    with pytest.raises(ChannelUnavailable, match=r"only \d+ bytes came in 0.\d+ s: it is given up"):
-        list(pace.watch(WebSource(web, server.url).read("targets/file")))
+    with (
+        closing(Web(meter, local_only=False, timeouts=HASTY, pace=pace)) as web,
+        pytest.raises(ChannelUnavailable, match=r"only \d+ bytes came in 0.\d+ s: it is given up"),
+    ):
+        list(web.read(f"{server.url}/targets/file", first))
     assert 0 < server.bodies["/targets/file"] < 1000
+
+
+def test_a_beginning_that_was_not_asked_for_comes_three_times(
+    server: StaticWeb, web: Web, meter: Meter
+) -> None:
+    """A server may know no ranges, but not have a device read the same again for ever."""
+    server.manners = Manners(ranges=False)
+    source = WebSource(web, server.url)
+    for first in (1, 2, 3):
+        assert b"".join(source.read("targets/file", first, 5)) == DATA[first : first + 5]
+    with pytest.raises(ChannelUnavailable, match=r"127.0.0.1:\d+ knows no ranges: it is given up"):
+        list(source.read("targets/file", 4, 5))
+    assert b"".join(source.read("targets/file")) == DATA
 
 
 def test_odd_headers_are_not_logged(

@@ -14,19 +14,19 @@ from outrider_edge.ledger import Meter
 from outrider_edge.releases.cloud_channel import CloudChannel
 from outrider_edge.releases.report import Word
 from outrider_edge.releases.settings import CLOUD, Following
-from outrider_edge.releases.source import FolderSource, Pace, Source
+from outrider_edge.releases.source import FolderSource, Source
 from outrider_edge.web import Web, WebSource
 
 
 class Quiet:
     """A source that nobody listens behind."""
 
-    def __init__(self, source: Source, pace: Pace = Pace()) -> None:
-        self._source, self._pace = source, pace
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def read(self, path: str, first: int = 0, count: int | None = None) -> Iterator[bytes]:
         """See `Source`."""
-        return self._pace.watch(self._source.read(path, first, count))
+        return self._source.read(path, first, count)
 
     def report(self, word: Word) -> None:
         """Nobody is told."""

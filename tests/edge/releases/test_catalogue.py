@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
@@ -20,12 +21,14 @@ from outrider_edge.errors import (
     ClockWrong,
     NotOffered,
 )
+from outrider_edge.ledger import Meter
 from outrider_edge.releases.catalogue import Catalogue
-from outrider_edge.releases.channel import Quiet
 from outrider_edge.releases.chunks import complete
 from outrider_edge.releases.source import FolderSource, Pace
+from outrider_edge.web import Web, WebSource
 from outrider_protos.release import RELEASES_ROLE, Line
 from tests.simulators.signed_channel import Publication, SignedChannel
+from tests.simulators.static_web import Manners, StaticWeb
 
 
 @pytest.fixture
@@ -171,21 +174,15 @@ def test_endless_data_ends(channel: SignedChannel, tmp_path: Path, name: str) ->
         ).line("demo")
 
 
-class SlowSource(FolderSource):
-    """A byte at a time."""
-
-    def read(self, path: str, first: int = 0, count: int | None = None) -> Iterator[bytes]:
-        for piece in super().read(path, first, count):
-            for byte in piece:
-                time.sleep(0.02)
-                yield bytes([byte])
-
-
 def test_slow_retrieval_is_given_up(channel: SignedChannel, tmp_path: Path) -> None:
-    """Whichever way leads to it; of a cloud the same is tested with its server."""
-    source = Quiet(SlowSource(channel.folder), Pace(window_s=0.2, least_bytes=4096))
-    with pytest.raises(ChannelUnavailable, match="it is given up"):
-        Catalogue(source, tmp_path / "device", channel.root_bytes)
+    """Over the web; of a cloud the same is tested with its server."""
+    with StaticWeb(channel.folder, Manners(bytes_per_s=50.0)) as server:
+        pace = Pace(window_s=0.2, least_bytes=4096)
+        with (
+            closing(Web(Meter(), local_only=False, pace=pace)) as web,
+            pytest.raises(ChannelUnavailable, match="it is given up"),
+        ):
+            Catalogue(WebSource(web, server.url), tmp_path / "device", channel.root_bytes)
 
 
 def test_nothing_extraneous_is_fetched(channel: SignedChannel) -> None:
