@@ -8,31 +8,18 @@ knows neither connections nor how often to step.
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
-from typing import Final
 
 from outrider_edge.errors import (
-    BadModelFile,
     BadRelease,
     ClockWrong,
     CloudRefused,
-    DraftError,
     NetworkError,
     NotOffered,
     PeerError,
 )
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.catalogue import Catalogue, Offer
-from outrider_edge.releases.examination import (
-    UNTOLD,
-    compared,
-    golden_batches,
-    golden_texts,
-    replay_objection,
-    self_test_objection,
-    speed_objection,
-    text_of,
-)
+from outrider_edge.releases.entry import Entry
 from outrider_edge.releases.installer import Installer, Told, files_of_offers, names_of
 from outrider_edge.releases.judge import Judge
 from outrider_edge.releases.messenger import Listener, Messenger
@@ -45,8 +32,6 @@ from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.trial_record import TrialRecord
 from outrider_protos.fingerprint import fingerprint
 from outrider_protos.release import Line
-
-_REPLAYED: Final = 12  # recent answers, before a trial
 
 
 class Updater:
@@ -71,6 +56,7 @@ class Updater:
         self._line, self._root, self._clock = line, root, clock
         self._rehearsal = Rehearsal(store, threads)
         self._messenger = Messenger(store, channel, line)
+        self._entry = Entry(store, recent, self._rehearsal)
         self._judge = Judge(store, recent, self._messenger, self._rehearsal, clock=clock)
 
     def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
@@ -164,8 +150,8 @@ class Updater:
             name = Installer(self._channel, self._store, progress).install(offer, pointer)
         except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
             return Step(State.UNAVAILABLE, number, f"release {number} is not to be had: {error}")
-        if (objection := self._objection(offer, name, pointer, told)) is not None:
-            self._rehearsal.expect_whole(name, pointer.active)
+        objection = self._entry.objection(offer.release.golden, name, pointer, told)
+        if objection is not None:
             return self._refuse(offer, pointer, objection)
         told(Phase.BEGINNING)
         return self._begin(offer, name, pointer)
@@ -201,40 +187,6 @@ class Updater:
             return "it has another vocabulary than the draft of this device"
         return None
 
-    def _objection(
-        self, offer: Offer, name: str, pointer: Pointer, told: Callable[[Phase], None]
-    ) -> str | None:
-        """Of the self-test, then of a replay of this device's own answers."""
-        if (objection := self._lack_of_room(name, pointer)) is not None:
-            return objection
-        golden = offer.release.golden or UNTOLD
-        since = max(0, self._recent.newest() - _REPLAYED)
-        answers = self._recent.after(since, _REPLAYED)
-        told(Phase.TESTING)
-        try:
-            texts, batches = golden_texts(golden), golden_batches(golden)
-            found = self._rehearsal.of(name, pointer.active, texts, batches)
-            if (objection := self_test_objection(golden, found)) is not None:
-                return objection
-            told(Phase.REPLAYING)
-            texts = [text_of(answer) for answer in answers]
-            replayed = self._rehearsal.of(name, pointer.active, texts)
-        except DraftError as error:
-            return str(error)
-        return replay_objection(compared(answers, replayed)) or speed_objection(replayed)
-
-    def _lack_of_room(self, name: str, pointer: Pointer) -> str | None:
-        """Sessions count on what the factory's draft holds."""
-        try:
-            room = _room(self._store.paths(name)[0])
-        except BadModelFile as error:
-            if isinstance(error.__cause__, OSError):
-                raise  # which may pass
-            return str(error)
-        needed = _room(self._store.path(pointer.factory))
-        fits = room >= needed
-        return None if fits else f"it holds {room} tokens, the draft of this device {needed}"
-
     def _refuse(self, offer: Offer, pointer: Pointer, objection: str) -> Step:
         for name in sorted(names_of(offer)):
             pointer = pointer.refuse(name)
@@ -258,12 +210,6 @@ class Updater:
         self._store.forget_beginnings()
         self._store.write(pointer.begin_trial(name, number))
         return Step(State.ON_TRIAL, number, f"release {number} is on trial from the next answer on")
-
-
-def _room(file: Path) -> int:
-    """Tokens of the longest text."""
-    header = read_header(file)
-    return header.number(f"{header.architecture}.context_length") or 0
 
 
 def _numbers(version_: str) -> tuple[int, ...]:
