@@ -55,6 +55,7 @@ class Installer:
                 return self._from(part, offer)
             except (BadRelease, NotOffered, NoRoom):  # a delta needs room for what it makes too
                 self._store.incoming(part.sha256).unlink(missing_ok=True)
+                self._made(offer).unlink(missing_ok=True)
         return self._from(offer.full, offer)
 
     def _from(self, part: Part, offer: Offer) -> str:
@@ -67,13 +68,17 @@ class Installer:
             return under(base, part.sha256)
         if not self._store.holds(wanted):
             delta = self._fetched(part, offer.full.size_bytes)
-            result = self._store.incoming(wanted).with_suffix(".made")
+            result = self._made(offer)
             with self._store.failing():
                 apply_delta(self._store.path(base), delta, result)
             self._add(result, wanted)
             with self._store.failing():
                 delta.unlink()
         return wanted
+
+    def _made(self, offer: Offer) -> Path:
+        """Where a delta writes the full file."""
+        return self._store.incoming(offer.full.sha256).with_suffix(".made")
 
     def _fetched(self, part: Part, more_bytes: int) -> Path:
         """The part on this disk, of which `more_bytes` will be made."""

@@ -467,6 +467,27 @@ def test_where_a_delta_and_what_it_makes_do_not_fit_the_full_file_may(
     assert device.channel.fetched(".gguf") == SHIPPED_DRAFT.stat().st_size
 
 
+def test_what_a_wrong_delta_made_leaves_its_room_to_the_full_file(
+    device: TestDevice, signed: SignedChannel, weak: Path, tmp_path: Path
+) -> None:
+    path = "demo/1.from-0.delta"
+    wrong = delta_of(weak, spoiled(tmp_path / "other.gguf", 0.2))  # it makes another file
+    base = {"kind": "delta", "base_sha256": name_of(weak)}
+    signed.add(path, wrong, base)
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, forms=(path,)), Line(stable=1))
+    most = SHIPPED_DRAFT.stat().st_size + len(wrong) + (1 << 20) + 4_096
+
+    def room(folder: Path) -> int:
+        incoming = device.folder / "incoming"
+        return most - sum(file.stat().st_size for file in incoming.glob("*"))
+
+    store = DraftStore(device.folder, device.factory, room=room)
+    updater = Updater(store, device.recent, device.channel, line="demo", root=signed.root_bytes)
+    step = updater.step(device.phases.append, lambda there, of: None)
+    assert step.state is State.ON_TRIAL
+    assert device.channel.fetched(".delta") and device.channel.fetched(".gguf")
+
+
 def test_one_updater_at_a_time(device: TestDevice, signed: SignedChannel) -> None:
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
     with device.store.changing(), pytest.raises(Busy, match="another process"):
