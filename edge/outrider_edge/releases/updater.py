@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
+from packaging.version import Version
+
 from outrider_edge.errors import (
     BadRelease,
     ClockWrong,
@@ -180,7 +182,7 @@ class Updater:
     def _unfit(self, offer: Offer, pointer: Pointer) -> str | None:
         """What may be otherwise another day: nothing is remembered of it."""
         needs, runtime = offer.release.requirements, version("llama_cpp_python")
-        if _numbers(runtime) < _numbers(needs.runtime):
+        if Version(runtime) < Version(needs.runtime):
             return f"it needs llama-cpp-python {needs.runtime}, this is {runtime}"
         file = self._store.path(pointer.factory)
         if fingerprint(read_header(file).tokenizer()).hex() != needs.tokenizer:
@@ -210,7 +212,3 @@ class Updater:
         self._store.forget_beginnings()
         self._store.write(pointer.begin_trial(name, number))
         return Step(State.ON_TRIAL, number, f"release {number} is on trial from the next answer on")
-
-
-def _numbers(version_: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version_.split(".") if part.isdecimal())

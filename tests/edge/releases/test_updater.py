@@ -204,6 +204,15 @@ def test_what_does_not_fit_is_not_fetched(
     assert device.pointer.refused == ()
 
 
+def test_a_build_of_the_runtime_is_that_runtime(
+    device: TestDevice, signed: SignedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As wheels for CUDA are called."""
+    monkeypatch.setattr("outrider_edge.releases.updater.version", lambda name: "0.3.16+cu124")
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT, runtime="0.3.16"), Line(stable=1))
+    assert device.step().state is State.ON_TRIAL
+
+
 def test_who_is_not_staged_waits(device: TestDevice, signed: SignedChannel) -> None:
     signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(next=1, percent=0))
     assert device.step().state is State.UP_TO_DATE
