@@ -23,6 +23,7 @@ from outrider_edge.errors import BadModelFile, BadRelease, Busy, NoRoom, StoreFa
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.pointer import Pointer, files_of
 from outrider_edge.releases.starts import Starts
+from outrider_edge.releases.untried import Untried
 
 _POINTER: Final = "pointer.json"
 _DEVICE_BYTES: Final = 16
@@ -69,6 +70,7 @@ class DraftStore:
         self.trial_record = folder / "trial.json"
         self.word = folder / "word.json"  # for the cloud, which was not there yet
         self.starts = Starts(folder / "starts")
+        self.untried = Untried(folder / "untried")
         self._room = room
         self._factory, self._factory_name = factory, _digest_of_unchanged(factory)
 

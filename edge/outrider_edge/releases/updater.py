@@ -18,6 +18,7 @@ from outrider_edge.errors import (
     NetworkError,
     NotOffered,
     PeerError,
+    ProbeInterrupted,
 )
 from outrider_edge.llama.gguf_header import read_header
 from outrider_edge.releases.catalogue import Catalogue, Offer
@@ -109,6 +110,7 @@ class Updater:
             return Step(State.UP_TO_DATE, None, f"nothing was released on line {self._line} yet")
         offers, step = self._offers(catalogue, line)
         self._store.expect(files_of_offers(offer for offer, _ in offers))
+        self._store.untried.expect({offer.full.sha256 for offer, _ in offers})
         pointer = self._renumbered(pointer, [offer for offer, open_ in offers if open_])
         if pointer.leaves(line.withdrawn):
             return self._leave(pointer, line)
@@ -152,7 +154,11 @@ class Updater:
             name = Installer(self._channel, self._store, progress).install(offer, pointer)
         except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
             return Step(State.UNAVAILABLE, number, f"release {number} is not to be had: {error}")
-        objection = self._entry.objection(offer.release.golden, name, pointer, told)
+        try:
+            objection = self._entry.objection(offer.release.golden, name, pointer, told)
+        except ProbeInterrupted:
+            self._store.untried.add(offer.full.sha256)
+            raise
         if objection is not None:
             return self._refuse(offer, pointer, objection)
         told(Phase.BEGINNING)
@@ -187,6 +193,8 @@ class Updater:
         file = self._store.path(pointer.factory)
         if fingerprint(read_header(file).tokenizer()).hex() != needs.tokenizer:
             return "it has another vocabulary than the draft of this device"
+        if self._store.untried.waits(offer.full.sha256, self._clock()):
+            return "this machine could not try it, again and again: now it does once a day"
         return None
 
     def _refuse(self, offer: Offer, pointer: Pointer, objection: str) -> Step:

@@ -822,6 +822,35 @@ def test_a_trial_that_a_machine_cannot_judge_is_called_off(
     assert not happy.pointer.refused
 
 
+def test_what_cannot_be_tried_does_not_hide_what_is_stable(
+    device: TestDevice, signed: SignedChannel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the system ends every process that tries it; another day it may be otherwise."""
+    big = spoiled(tmp_path / "big.gguf", 0.01)
+    tries = 0
+
+    def ended(drafts: list[Files], *given: Any) -> Findings:
+        nonlocal tries
+        if any(name_of(big) in str(file) for file, _ in drafts):
+            tries += 1
+            raise ProbeInterrupted("ended from outside")
+        return probe(drafts, *given)
+
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    signed.publish(Publication(number=2, file=big), Line(stable=1, next=2, percent=100))
+    monkeypatch.setattr("outrider_edge.releases.rehearsal.probe", ended)
+    for _ in range(20):
+        with pytest.raises(ProbeInterrupted):
+            device.step()
+    step = device.step()
+    assert (step.state, step.release) == (State.ON_TRIAL, 1)
+    device.store.write(device.pointer.call_off())
+    assert tries == 20 and not device.pointer.refused
+    device.later_s = DAY_S
+    with pytest.raises(ProbeInterrupted):
+        device.step()
+
+
 def test_two_drafts_that_do_not_fit_beside_each_other_are_not_to_blame(
     device: TestDevice, signed: SignedChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
