@@ -11,7 +11,7 @@ from outrider_edge.cli_drafts import progress_bar
 from outrider_edge.config import models_folder, read_config
 from outrider_edge.ending import ending, print_json
 from outrider_edge.flags import ConfigFlag, JsonFlag, LocalOnlyFlag
-from outrider_edge.ledger import Ledger, Meter
+from outrider_edge.ledger import Account, Ledger, Meter
 
 
 def pull(
@@ -39,14 +39,16 @@ def pull(
         if target.is_dir():
             target = target / Path(wanted.file).name
         meter = Meter()
+        account = Account(meter, Ledger(chosen.ledger))
         try:
             with (
+                account.kept(),
                 closing(Web(meter, local_only=chosen.local_only)) as web,
                 progress_bar(as_json=as_json) as progress,
             ):
                 fetch(wanted, target, web, progress)
         finally:
-            Ledger(chosen.ledger).record_update("pull", meter.traffic)
+            account.record("pull")
         if as_json:
             print_json({"file": str(target), "bytes": target.stat().st_size})
         else:

@@ -9,11 +9,15 @@ import logging
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 _log = logging.getLogger(__name__)
+
+_UNDER_WAY_S: Final = 1.0  # between two entries of an update that goes on
 
 _UPDATES_SCHEMA = """
 CREATE TABLE IF NOT EXISTS updates (
@@ -35,6 +39,12 @@ CREATE TABLE IF NOT EXISTS answers (
     bytes_sent INTEGER NOT NULL,
     bytes_received INTEGER NOT NULL
 )
+"""
+
+_MORE = """
+UPDATE updates SET finished_at_s = ?, ended = ?,
+       bytes_sent = bytes_sent + ?, bytes_received = bytes_received + ?
+WHERE rowid = ?
 """
 
 
@@ -118,25 +128,74 @@ class Ledger:
         )
         self._add(_SCHEMA, "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
-    def record_update(self, ended: str, traffic: Traffic) -> None:
-        """A look at a release channel, or a model that was fetched; no bytes, no entry."""
-        if traffic.bytes_sent or traffic.bytes_received:
-            values = (time.time(), ended, traffic.bytes_sent, traffic.bytes_received)
-            self._add(_UPDATES_SCHEMA, "INSERT INTO updates VALUES (?, ?, ?, ?)", values)
+    def record_update(self, ended: str, traffic: Traffic, onto: int | None = None) -> int | None:
+        """A look at a release channel, or a model that was fetched; no bytes, no entry. `onto` is
+        the entry of the same update that began before. The entry, if there is one.
+        """
+        values = (time.time(), ended, traffic.bytes_sent, traffic.bytes_received)
+        if onto is not None:
+            self._add(_UPDATES_SCHEMA, _MORE, (*values, onto))
+            return onto
+        if not traffic.bytes_sent and not traffic.bytes_received:
+            return None
+        return self._add(_UPDATES_SCHEMA, "INSERT INTO updates VALUES (?, ?, ?, ?)", values)
 
-    def _add(self, schema: str, statement: str, values: tuple[object, ...]) -> None:
+    def _add(self, schema: str, statement: str, values: tuple[object, ...]) -> int | None:
+        """The row."""
         if self._path is None:
-            return
+            return None
         with self._lock:
             try:
-                self._insert(self._path, schema, statement, values)
+                return self._insert(self._path, schema, statement, values)
             except (sqlite3.Error, OSError) as error:
                 self.lost += 1
                 if self.lost == 1:
                     _log.warning("ledger unwritable file=%s error=%s", self._path.name, error)
+                return None
 
-    def _insert(self, path: Path, schema: str, statement: str, values: tuple[object, ...]) -> None:
+    def _insert(
+        self, path: Path, schema: str, statement: str, values: tuple[object, ...]
+    ) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=5.0)) as connection, connection:
             connection.execute(schema)
-            connection.execute(statement, values)
+            return connection.execute(statement, values).lastrowid
+
+
+class Account:
+    """Of updates: what a meter has counted of them goes to the ledger. Any thread may use it."""
+
+    def __init__(self, meter: Meter, ledger: Ledger) -> None:
+        self._meter, self._ledger = meter, ledger
+        self._lock = threading.Lock()
+        self._recorded = Traffic(0, 0)
+        self._entry: int | None = None  # of the update that goes on
+
+    def record(self, ended: str) -> None:
+        """All that passed since the last time, in the entry of the update that ends."""
+        with self._lock:
+            self._write(ended)
+            self._entry = None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Meanwhile it is recorded every second: a process that is killed records nothing."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(_UNDER_WAY_S):
+                with self._lock:
+                    self._entry = self._write("under way")
+
+        thread = threading.Thread(target=keep, name="outrider-account", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _write(self, ended: str) -> int | None:
+        traffic = self._meter.traffic
+        passed, self._recorded = traffic - self._recorded, traffic
+        return self._ledger.record_update(ended, passed, self._entry)

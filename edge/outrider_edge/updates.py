@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from outrider_edge.errors import EdgeError
-from outrider_edge.ledger import Ledger, Meter, Traffic
+from outrider_edge.ledger import Account, Ledger, Meter
 from outrider_edge.releases.catalogue import known_version
 from outrider_edge.releases.channel import Quiet, opened
 from outrider_edge.releases.cloud_channel import CloudChannel
@@ -35,14 +35,13 @@ class Updates:
     """Steps of one device; any process may make one, one at a time makes them."""
 
     def __init__(self, settings: UpdateSettings, meter: Meter, ledger: Ledger) -> None:
-        self._settings, self._meter, self._ledger = settings, meter, ledger
+        self._settings, self._meter = settings, meter
+        self._account = Account(meter, ledger)
         following = settings.following
         self._store = DraftStore(following.folder, settings.factory)
         self._recent = RecentAnswers(following.recent_file, following.recent)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._recording = threading.Lock()
-        self._recorded = Traffic(0, 0)
 
     def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
         """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
@@ -51,9 +50,12 @@ class Updates:
         settings, following = self._settings, self._settings.following
         ended = "failed"
         try:
-            with opened(
-                following, settings.cloud, self._meter, local_only=settings.local_only
-            ) as channel:
+            with (
+                self._account.kept(),
+                opened(
+                    following, settings.cloud, self._meter, local_only=settings.local_only
+                ) as channel,
+            ):
                 step = Updater(
                     self._store,
                     self._recent,
@@ -65,7 +67,7 @@ class Updates:
             ended = step.state.value
             return step
         finally:
-            self._record(ended)
+            self._account.record(ended)
 
     def follow(self, stop: threading.Event, told: Callable[[str], None]) -> None:
         """Take steps, now and then and when there is news, until told to stop."""
@@ -78,14 +80,7 @@ class Updates:
         )
         with self._listening(stop, news):
             follower.run(_Wait(stop, news))
-        self._record("listening")
-
-    def _record(self, ended: str) -> None:
-        """All that passed since the last time, also what was heard between two steps."""
-        with self._recording:
-            traffic = self._meter.traffic
-            self._ledger.record_update(ended, traffic - self._recorded)
-            self._recorded = traffic
+        self._account.record("listening")
 
     def _held(self) -> str | None:
         following = self._settings.following
@@ -122,7 +117,7 @@ class Updates:
         on where it is.
         """
         self._stop.set()
-        self._record("listening")
+        self._account.record("listening")
 
 
 def _listen(

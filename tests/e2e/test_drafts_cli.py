@@ -18,7 +18,7 @@ from outrider_protos.release import Line
 from tests.simulators.drafts import spoiled
 from tests.simulators.process import announced, process
 from tests.simulators.signed_channel import Publication, SignedChannel
-from tests.simulators.static_web import StaticWeb
+from tests.simulators.static_web import Manners, StaticWeb
 
 RUNNER = CliRunner()
 
@@ -115,6 +115,20 @@ def test_the_web_is_counted_and_left_alone_when_told(desk: Desk) -> None:
     counted = desk.ledger()
     assert counted["bytes_received"] == pytest.approx(sent, rel=0.05)
     assert counted["bytes_sent"] == pytest.approx(received, rel=0.2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_is_killed_has_counted_nearly_all(desk: Desk, number: signal.Signals) -> None:
+    desk.signed.publish(Publication(number=2, file=SHIPPED_DRAFT), Line(stable=2))  # no delta
+    with StaticWeb(desk.signed.folder, Manners(bytes_per_s=100_000.0)) as web:
+        command = [sys.executable, "-m", "outrider_edge", "drafts", "update", "--channel", web.url]
+        with subprocess.Popen([*command, *desk.flags], stdout=subprocess.DEVNULL) as updating:
+            while web.sent < 400_000:
+                assert updating.poll() is None
+                web.closing.wait(0.05)
+            updating.send_signal(number)
+        assert updating.returncode == -number
+    assert desk.ledger()["bytes_received"] > 200_000
 
 
 def test_what_has_come_stays_whatever_is_looked_at_meanwhile(desk: Desk) -> None:

@@ -1,10 +1,11 @@
 """The ledger keeps numbers, and loses none of the answer when it cannot be written."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 from outrider_edge.account import UpdateTotal, totals
-from outrider_edge.ledger import Entry, Ledger, Meter, Traffic
+from outrider_edge.ledger import Account, Entry, Ledger, Meter, Traffic
 
 ENTRY = Entry(
     mode="exact",
@@ -64,3 +65,19 @@ def test_updates_are_rows_of_their_own_and_no_bytes_make_none(tmp_path: Path) ->
 def test_a_ledger_from_before_there_were_updates(tmp_path: Path) -> None:
     Ledger(tmp_path / "ledger.db").record(ENTRY)
     assert totals(tmp_path / "ledger.db").updates.looks == 0
+
+
+def test_an_update_is_one_row_however_often_it_is_written(tmp_path: Path) -> None:
+    path, meter = tmp_path / "ledger.db", Meter()
+    account = Account(meter, Ledger(path))
+    with account.kept():
+        meter.received(70)
+        while not path.exists() or not totals(path).updates.bytes_received:
+            threading.Event().wait(0.05)
+        assert totals(path).updates == UpdateTotal(looks=1, bytes_sent=0, bytes_received=70)
+        meter.sent(5)
+    account.record("committed")
+    meter.received(1)
+    account.record("listening")
+    rows = sqlite3.connect(path).execute("SELECT ended, bytes_sent, bytes_received FROM updates")
+    assert rows.fetchall() == [("committed", 5, 70), ("listening", 0, 1)]
