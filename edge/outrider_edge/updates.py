@@ -38,7 +38,6 @@ class Updates:
         self._settings, self._meter = settings, meter
         self._account = Account(meter, ledger)
         following = settings.following
-        self._store = DraftStore(following.folder, settings.factory)
         self._recent = RecentAnswers(following.recent_file, following.recent)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -81,6 +80,11 @@ class Updates:
         with self._listening(stop, news):
             follower.run(_Wait(stop, news))
         self._account.record("listening")
+
+    @property
+    def _store(self) -> DraftStore:
+        """The draft that the program came with may be exchanged while this process runs."""
+        return DraftStore(self._settings.following.folder, self._settings.factory)
 
     def _held(self) -> str | None:
         following = self._settings.following
