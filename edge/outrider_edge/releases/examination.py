@@ -73,10 +73,16 @@ def self_test_objection(golden: Sequence[Golden], found: Findings) -> str | None
     return speed_objection(found)
 
 
+def is_slow(found: Findings) -> bool | None:
+    """Whether the first draft is too slow beside the second; None: too little to tell by."""
+    new_s, old_s = found.drafts[0].step_s, found.drafts[1].step_s
+    return new_s > SLOWEST * old_s if old_s else None
+
+
 def speed_objection(found: Findings) -> str | None:
     """Of the first draft against the second."""
     new_s, old_s = found.drafts[0].step_s, found.drafts[1].step_s
-    if old_s and new_s > SLOWEST * old_s:
+    if is_slow(found):
         return f"it takes {1000 * new_s:.2f} ms a token here, the one in use {1000 * old_s:.2f} ms"
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from outrider_edge.errors import DraftError, ProbeInterrupted
-from outrider_edge.releases.examination import lived, speed_objection, text_of
+from outrider_edge.releases.examination import is_slow, lived, text_of
 from outrider_edge.releases.messenger import Messenger
 from outrider_edge.releases.pointer import Pointer
 from outrider_edge.releases.recent import RecentAnswers
@@ -85,8 +85,7 @@ class Judge:
         if ours:
             texts = [text_of(answer) for answer in ours]
             found = self._rehearsal.of(record.name, pointer.active, texts)
-            slow = speed_objection(found) is not None
-            record = record.looked(lived(ours, found), slow=slow)
+            record = record.looked(lived(ours, found), slow=is_slow(found))
         record.save(self._store.trial_record)
         return record
 

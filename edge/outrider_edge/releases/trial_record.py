@@ -51,8 +51,8 @@ class TrialRecord:
         unused = 0 if ours else self.unused + answers
         return replace(self, looked_s=now_s, seen=seen, silent_s=0.0, unused=unused)
 
-    def looked(self, pairs: Sequence[Compared], *, slow: bool) -> "TrialRecord":
-        """After a look at some that it drafted."""
+    def looked(self, pairs: Sequence[Compared], *, slow: bool | None) -> "TrialRecord":
+        """After a look at some that it drafted; too few to tell its pace by, where that is None."""
         trial, summed = self.trial, {pair.domain: pair for pair in self.pairs}
         for pair in pairs:
             trial = trial.with_answer(pair.new / pair.positions, pair.old / pair.positions)
@@ -62,8 +62,8 @@ class TrialRecord:
             self,
             trial=trial,
             pairs=tuple(summed.values()),
-            slow=self.slow + slow,
-            fast=self.fast + (not slow),
+            slow=self.slow + (slow is True),
+            fast=self.fast + (slow is False),
             interruptions=0,
         )
 

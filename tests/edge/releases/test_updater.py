@@ -19,8 +19,8 @@ from outrider_edge.errors import (
     ProbeInterrupted,
     StoreFailed,
 )
-from outrider_edge.releases.examination import Compared
-from outrider_edge.releases.probe import Files, Findings, probe
+from outrider_edge.releases.examination import Compared, is_slow
+from outrider_edge.releases.probe import Files, Findings, Tried, probe
 from outrider_edge.releases.recent import RecentAnswers
 from outrider_edge.releases.report import Fate, Word
 from outrider_edge.releases.starts import MOST_STARTS
@@ -898,6 +898,19 @@ def test_a_draft_that_is_always_slow_has_lost() -> None:
     for look in range(20):
         fair = fair.looked([same], slow=look % 2 == 0)
     assert fair.outcome is Outcome.GOES_ON
+
+
+def test_looks_at_too_little_to_tell_a_pace_by_say_nothing_of_it() -> None:
+    """Devices with short answers would keep a slow draft, else."""
+    record = TrialRecord(name="a", release=1, seen=0, looked_s=0.0)
+    same = Compared("", 10, 5, 5)
+    for _ in range(20):
+        record = record.looked([same], slow=None).looked([same], slow=True)
+    assert record.outcome is Outcome.REVERT
+    untold = Findings(drafts=(Tried(choices=(), step_s=0.0), Tried(choices=(), step_s=0.0)))
+    assert is_slow(untold) is None
+    told = Findings(drafts=(Tried(choices=(), step_s=0.5), Tried(choices=(), step_s=0.1)))
+    assert is_slow(told) is True
 
 
 def test_the_same_file_for_others_does_not_keep_what_was_withdrawn(
