@@ -96,8 +96,7 @@ class DraftStore:
         """
         fresh = Pointer(factory=self._factory_name, active=self._factory_name)
         try:
-            with (self._folder / _POINTER).open("rb") as file:
-                found = _POINTER_JSON.validate_json(file.read(_MAX_POINTER_BYTES))
+            found = _POINTER_JSON.validate_json(self._written())
         except (OSError, ValidationError):
             return fresh
         return self._of_what_is_there(found)
@@ -215,7 +214,14 @@ class DraftStore:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Busy("another process is changing the drafts of this device") from error
+            with self.failing(), suppress(FileNotFoundError):
+                self._written()  # what the disk does not give is not none: it would be replaced
             yield
+
+    def _written(self) -> bytes:
+        """The pointer. Raises OSError."""
+        with (self._folder / _POINTER).open("rb") as file:
+            return file.read(_MAX_POINTER_BYTES)
 
     def _of_what_is_there(self, found: Pointer) -> Pointer:
         def there(name: str | None) -> str | None:

@@ -913,6 +913,18 @@ def test_looks_at_too_little_to_tell_a_pace_by_say_nothing_of_it() -> None:
     assert is_slow(told) is True
 
 
+def test_a_pointer_that_the_disk_does_not_give_is_not_taken_for_none(
+    device: TestDevice, signed: SignedChannel
+) -> None:
+    """Another would be written in its place, and what it names removed."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    device.folder.mkdir()
+    (device.folder / "pointer.json").mkdir()
+    with pytest.raises(StoreFailed, match="Is a directory"):
+        device.step()
+    assert not device.channel.read_bytes
+
+
 def test_the_same_file_for_others_does_not_keep_what_was_withdrawn(
     device: TestDevice, signed: SignedChannel, tmp_path: Path
 ) -> None:
