@@ -75,6 +75,9 @@ class Releasing:
         self._last_s = now_s
         edition = self._repository.look()
         state = read_line(self._repository, edition, self._course.line)
+        if sha256 in state.files:  # also what was halted before this process began
+            self._offered = sha256
+            return None
         with TemporaryDirectory(prefix="outrider-releasing-") as scratch:
             report = report_against(self._known(edition, state, Path(scratch)))
             if report is None or not report.verdict.passed:

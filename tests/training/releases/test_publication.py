@@ -1,5 +1,6 @@
 """What is published is what a device reads, and nothing is published without a reason."""
 
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from outrider_edge.releases.delta import apply_delta
 from outrider_protos.release import Form, FormKind, Line
 from outrider_protos.words import Sampling
 from outrider_training.manifest import sha256_of
+from outrider_training.releases.catalogue import with_line
 from outrider_training.releases.description import Wishes
 from outrider_training.releases.errors import RolloutError
 from outrider_training.releases.line_state import LineState
 from outrider_training.releases.publication import line_state
+from outrider_training.releases.repository import Change
 from tests.simulators.gguf_files import TinyModel
 from tests.training.releases.scene import (
     LINE,
@@ -159,7 +162,46 @@ def test_a_withdrawn_number_never_comes_back(scene: Scene, second: Path, tmp_pat
     assert seen.line(LINE).stable == 1
     assert seen.release(LINE, 2) is None
     assert seen.file("demo/1.gguf") == second.read_bytes()
-    assert scene.publish(third, gate_report(tmp_path, third, second)).number == 3
+    fourth = learnt(second, "fourth.gguf", 3)
+    assert scene.publish(fourth, gate_report(tmp_path, fourth, second)).number == 3
+
+
+def test_a_file_that_was_withdrawn_never_comes_back(
+    scene: Scene, factory: Path, second: Path, tmp_path: Path
+) -> None:
+    """Also one that was followed by others before; another line knows nothing of it."""
+    third = learnt(second, "third.gguf", 2)
+    reports = report_of(second), gate_report(tmp_path, third, factory)
+    scene.publish(second, reports[0], percent=10)
+    assert scene.publish(second, reports[0], percent=10).number == 2  # it may be offered anew
+    scene.publish(third, reports[1], percent=10)
+    scene.roll_out(lambda state: state.withdraw(2))
+    with pytest.raises(RolloutError, match="this file was release 2, which was withdrawn"):
+        scene.publish(second, reports[0])
+    assert scene.publish(second, reports[0], line="demo.vi").number == 1
+
+
+def test_a_repository_that_remembers_no_files_learns_them(scene: Scene, second: Path) -> None:
+    scene.publish(second, report_of(second))
+    with scene.repository.changing():
+        edition = scene.repository.read(scene.hands.online)
+        releases = edition.roles.releases.signed
+        releases.unrecognized_fields["outrider_lines"] = {LINE: {"highest": 1, "former": []}}
+        scene.repository.replace(edition, Change(releases=releases), [scene.hands.online])
+    scene.roll_out(LineState.withdraw)
+    with pytest.raises(RolloutError, match="this file was release 1, which was withdrawn"):
+        scene.publish(second, report_of(second))
+
+
+def test_what_is_remembered_of_files_is_bounded(scene: Scene, second: Path) -> None:
+    """By what was withdrawn, and the newest."""
+    many = {sha256(bytes([number])).hexdigest(): number for number in range(1, 201)}
+    line = Line(stable=199, withdrawn=(2, 5))
+    state = LineState(line=line, highest=200, files=many)
+    edition = scene.repository.look()
+    releases, _ = with_line(edition, LINE, state, {})
+    said = releases.unrecognized_fields["outrider_lines"][LINE]["files"]
+    assert sorted(said.values()) == [2, 5, *range(137, 201)]
 
 
 def test_lines_do_not_touch_one_another(scene: Scene, second: Path) -> None:

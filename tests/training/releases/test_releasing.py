@@ -19,11 +19,12 @@ from outrider_training.releases.errors import (
     KeysMissingError,
     KeyUnusableError,
     RepositoryMissingError,
+    RolloutError,
 )
 from outrider_training.releases.line_state import LineState
 from outrider_training.releases.publication import Published
 from outrider_training.releasing import Course, Releasing
-from tests.training.releases.scene import LINE, Scene, learnt, report_of
+from tests.training.releases.scene import LINE, Scene, gate_report, learnt, report_of
 
 
 class Gate:
@@ -129,6 +130,32 @@ def test_a_halted_release_is_held_by_signature(scene: Scene, factory: Path) -> N
     scene.roll_out(LineState.withdraw)
     clock.now_s += 30.0
     assert worker.mind(frozenset({1})) is None
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_what_was_taken_back_is_never_offered_again(
+    scene: Scene, factory: Path, withdrawn: bool
+) -> None:
+    """Not by a worker that was begun anew, nor by hand: its trials would begin anew."""
+    clock = Clock()
+    worker = releasing(scene, factory, clock, percent=20)
+    bad, better = learnt(factory, "one.gguf", 1), learnt(factory, "two.gguf", 2)
+    worker.offer(bad, Gate(bad))
+    if withdrawn:
+        scene.roll_out(LineState.withdraw)
+    else:
+        assert worker.mind(frozenset({1})) == 1
+    before, again, gate = line_of(scene), releasing(scene, factory, clock, percent=20), Gate(bad)
+    assert again.offer(bad, gate) is None
+    assert (line_of(scene), gate.against) == (before, [])
+    said = "was release 1, which was withdrawn" if withdrawn else "is release 1, which is on hold"
+    with pytest.raises(RolloutError, match=f"this file {said}"):
+        scene.publish(bad, gate_report(bad.parent, bad, factory))
+    clock.now_s += 60.0
+    published = again.offer(better, Gate(better))
+    assert published is not None and published.number == 2
+    clock.now_s += 60.0
+    assert releasing(scene, factory, clock).offer(bad, gate) is None
 
 
 def test_a_held_release_is_not_what_devices_have(scene: Scene, factory: Path) -> None:

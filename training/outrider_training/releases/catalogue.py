@@ -1,7 +1,8 @@
 """The lines and releases of an edition, and the next edition with one line changed.
 
-Devices read `LINE/line.json`. What they need not know, the highest number and the releases to go
-back to, stands in a field of its own in the same signed metadata. It signs nothing.
+Devices read `LINE/line.json`. What they need not know, the highest number, the releases to go back
+to and which release was which file, stands in a field of its own in the same signed metadata. It
+signs nothing.
 """
 
 import re
@@ -15,10 +16,12 @@ from tuf.api.metadata import TargetFile, Targets
 from outrider_protos.errors import MalformedMessage
 from outrider_protos.release import (
     MAX_RELEASE_NUMBER,
+    MAX_WITHDRAWN,
     Line,
     LineName,
     Number,
     Release,
+    Sha256,
     full_path,
     line_path,
 )
@@ -31,6 +34,7 @@ from outrider_training.releases.repository import Repository, stored_path
 _FIELD: Final = "outrider_lines"
 _MAX_LINE_BYTES: Final = 1 << 14
 _NUMBER: Final = re.compile(r"/([0-9]{1,10})\.")
+_NEWEST_FILES: Final = 64  # that are remembered beside those withdrawn
 
 
 class _Remembered(BaseModel):
@@ -38,6 +42,7 @@ class _Remembered(BaseModel):
 
     highest: Annotated[int, Field(ge=0, le=MAX_RELEASE_NUMBER)]
     former: Annotated[tuple[Number, ...], Field(max_length=MOST_FORMER, strict=False)] = ()
+    files: Annotated[dict[Sha256, Number], Field(max_length=_NEWEST_FILES + MAX_WITHDRAWN)] = {}
 
 
 _LINES: Final = TypeAdapter(dict[LineName, _Remembered])
@@ -61,7 +66,8 @@ def line_names(edition: Edition) -> list[str]:
 
 def read_line(repository: Repository, edition: Edition, name: str) -> LineState:
     """A new one if there is none. Raises RepositoryUntrustedError, DestinationError."""
-    remembered = _remembered(edition.roles.releases.signed).get(name)
+    releases = edition.roles.releases.signed
+    remembered = _remembered(releases).get(name)
     data = repository.read_target(edition, line_path(name), _MAX_LINE_BYTES)
     if remembered is None or data is None:
         return LineState()
@@ -69,7 +75,12 @@ def read_line(repository: Repository, edition: Edition, name: str) -> LineState:
         line = Line.parse_json(data)
     except MalformedMessage as error:
         raise RepositoryUntrustedError(line_path(name), "is malformed") from error
-    return LineState(line=line, highest=remembered.highest, former=remembered.former)
+    return LineState(
+        line=line,
+        highest=remembered.highest,
+        former=remembered.former,
+        files=remembered.files | _full_files(name, releases.targets),
+    )
 
 
 def release_file(edition: Edition, line: str, number: int) -> tuple[str, Release]:
@@ -98,7 +109,10 @@ def with_line(
     pointer = TargetFile.from_data(line_path(name), data)
     releases.targets = files | dict(added) | {pointer.path: pointer}
     lines = _remembered(releases)
-    lines[name] = _Remembered(highest=state.highest, former=state.former)
+    known = {**state.files, **_full_files(name, added)}
+    lines[name] = _Remembered(
+        highest=state.highest, former=state.former, files=_worth_knowing(known, state.line)
+    )
     releases.unrecognized_fields[_FIELD] = _LINES.dump_python(lines, mode="json")
     return releases, Upload(stored_path(pointer), data)
 
@@ -108,6 +122,22 @@ def _stays(path: str, line: str, state: LineState) -> bool:
         return True
     number = _NUMBER.search(path)
     return number is not None and int(number[1]) in state.offered
+
+
+def _full_files(line: str, targets: Mapping[str, TargetFile]) -> dict[str, int]:
+    """Which release each is, by its SHA-256."""
+    numbers = {path: _NUMBER.search(path) for path in targets}
+    return {
+        targets[path].hashes["sha256"]: int(number[1])
+        for path, number in numbers.items()
+        if number is not None and path == full_path(line, int(number[1]))
+    }
+
+
+def _worth_knowing(files: Mapping[str, int], line: Line) -> dict[str, int]:
+    """What was withdrawn, and the newest, which may be."""
+    newest = set(sorted(files.values())[-_NEWEST_FILES:]).union(line.withdrawn)
+    return {sha256: number for sha256, number in files.items() if number in newest}
 
 
 def _remembered(releases: Targets) -> dict[str, _Remembered]:

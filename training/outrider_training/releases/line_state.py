@@ -3,6 +3,7 @@
 Pure values: every step makes a new state. Numbers only rise, also past what was withdrawn.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,6 +22,7 @@ class LineState:
     line: Line = field(default_factory=Line)
     highest: int = 0  # number that was ever given
     former: tuple[int, ...] = ()  # that were stable, the oldest first
+    files: Mapping[str, int] = field(default_factory=dict)  # which release was which, by SHA-256
 
     @property
     def offered(self) -> frozenset[int]:
@@ -32,6 +34,17 @@ class LineState:
     def everybodys(self) -> int | None:
         """The release that all devices may have, also where it is not called stable yet."""
         return self._settled().line.stable
+
+    def check_not_taken_back(self, sha256: str) -> None:
+        """A new number would begin the trials of such a file anew. Raises RolloutError."""
+        number = self.files.get(sha256)
+        if number in self.line.withdrawn:
+            raise RolloutError(f"this file was release {number}, which was withdrawn")
+        if number is not None and number == self.line.next and self.line.held:
+            raise RolloutError(
+                f"this file is release {number}, which is on hold: resume it "
+                "(outrider-train rollout --resume)"
+            )
 
     def publish(self, percent: int | None) -> "LineState":
         """A new release for a share of the devices, instead of one that was on its way to some.

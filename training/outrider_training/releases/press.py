@@ -80,6 +80,7 @@ class Press:
 
     def _evidence(self) -> Report:
         report = read_evidence(self.wish.report, self.wish.draft)
+        self.before.check_not_taken_back(report.new_sha256)
         known, factory = self._current(), self.wish.factory
         if self.before.everybodys is None:
             if factory is None:
