@@ -54,14 +54,18 @@ class Attention:
                 count, trouble = self._turn(stop), None
             except StoreError as error:  # a network file system may be back in a while
                 count, trouble = 0, str(error)
-            problem = self.watch.problem if self.watch is not None else None
-            self.told.trouble(trouble or self._release() or problem)
+            unreleased = self._release()  # also while records are away: signatures expire
+            self.told.trouble(trouble or unreleased or self._problem)
             if count:
                 heard_s = time.monotonic()
             elif idle_exit_s is not None and time.monotonic() - heard_s >= idle_exit_s:
                 return
             else:
                 stop.wait(poll_s)
+
+    @property
+    def _problem(self) -> str | None:
+        return None if self.watch is None else self.watch.problem
 
     def _turn(self, stop: threading.Event) -> int:
         busy = self.watch.busy if self.watch is not None else lambda: None
@@ -76,6 +80,8 @@ class Attention:
         try:
             halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
             self.told.held(self.releasing.mind(halted))
+            if halted is None:  # what is on its way would be everybody's though it may be halted
+                return f"{self._problem}: nothing is released until it says what is halted"
             self.told.published(
                 self.releasing.offer(self.online.current, self.online.report_against)
             )

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.errors import CloudRefused, CloudUnavailable
 from outrider_edge.ledger import Meter
@@ -46,13 +49,23 @@ class CloudWatch:
         report = self._asked(lambda: self._client.load(_TIMEOUT_S))
         return None if report is None else report.busy
 
-    def halted(self, line: str) -> frozenset[int]:
-        """Releases of a line that it gives to nobody any more; none when it does not say."""
-        fleet = self._asked(
-            lambda: self._client.ask(_SHOW_FLEET, pb.FleetRequest(), pb.Fleet, _TIMEOUT_S)
-        )
-        found = () if fleet is None else fleet.releases
-        return frozenset(each.release for each in found if each.line == line and each.halted)
+    def halted(self, line: str) -> frozenset[int] | None:
+        """Releases of a line that it gives to nobody any more; None when it does not say."""
+        fleet = self._asked(self._fleet)
+        if fleet is None:
+            return None
+        found = (each for each in fleet.releases if each.line == line)
+        return frozenset(each.release for each in found if each.halted)
+
+    def _fleet(self) -> pb.Fleet:
+        """Empty where the cloud serves no releases: it halts none."""
+        try:
+            return self._client.ask(_SHOW_FLEET, pb.FleetRequest(), pb.Fleet, _TIMEOUT_S)
+        except CloudRefused as error:
+            cause = error.__cause__
+            if isinstance(cause, AioRpcError) and cause.code() is StatusCode.UNIMPLEMENTED:
+                return pb.Fleet()
+            raise
 
     def _asked(self, ask: Callable[[], _T]) -> _T | None:
         try:

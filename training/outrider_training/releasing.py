@@ -56,6 +56,7 @@ class Releasing:
         self._keys = KeyFolder(course.keys)
         self._last_s = clock()
         self._mind_s = self._last_s
+        self._halted: frozenset[int] | None = None  # when it was last looked after
         self._offered: str | None = None  # SHA-256 of the draft that was last looked at
 
     def check(self) -> None:
@@ -87,23 +88,24 @@ class Releasing:
         self._offered = sha256
         return published
 
-    def mind(self, halted: frozenset[int]) -> int | None:
-        """Hold what is on its way if the cloud has halted it; its number if that was new.
+    def mind(self, halted: frozenset[int] | None) -> int | None:
+        """Hold what is on its way if the cloud has halted it; its number if that was new. None
+        where the cloud does not say.
 
         What the online key signed is dated anew in time: it expires also if nothing is released.
-        Calls that come soon after each other do nothing.
+        Calls that come soon after each other and say the same do nothing.
         """
         now_s = self._clock()
-        if now_s < self._mind_s:
+        if now_s < self._mind_s and halted == self._halted:
             return None
-        self._mind_s = now_s + _MIND_S
         edition = self._repository.look()
         self._renew(edition)
         line = read_line(self._repository, edition, self._course.line).line
-        if line.next is None or line.held or line.next not in halted:
-            return None
-        roll_out(self._course.line, LineState.hold, self._repository, self._keys)
-        return line.next
+        wanted = line.next is not None and not line.held and line.next in (halted or ())
+        if wanted:
+            roll_out(self._course.line, LineState.hold, self._repository, self._keys)
+        self._mind_s, self._halted = now_s + _MIND_S, halted
+        return line.next if wanted else None
 
     def _renew(self, edition: Edition) -> None:
         expires = edition.roles.timestamp.signed.expires

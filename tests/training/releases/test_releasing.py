@@ -9,8 +9,10 @@ from typing import cast
 
 import pytest
 
+from outrider_cloud.records.shards import StoreError
 from outrider_protos.release import Line
 from outrider_training.attention import Attention
+from outrider_training.cloud_watch import CloudWatch
 from outrider_training.errors import CallerError
 from outrider_training.examination import Report
 from outrider_training.online import Attempt, Online
@@ -24,6 +26,7 @@ from outrider_training.releases.errors import (
 from outrider_training.releases.line_state import LineState
 from outrider_training.releases.publication import Published
 from outrider_training.releasing import Course, Releasing
+from tests.simulators.fleet_cloud import FleetCloud, nobody, served
 from tests.training.releases.scene import LINE, Scene, gate_report, learnt, report_of
 
 
@@ -121,9 +124,7 @@ def test_a_halted_release_is_held_by_signature(scene: Scene, factory: Path) -> N
     draft = learnt(factory, "one.gguf", 1)
     worker.offer(draft, Gate(draft))
     assert worker.mind(frozenset()) is None
-    assert worker.mind(frozenset({1})) is None  # too soon after the last look
-    clock.now_s += 30.0
-    assert worker.mind(frozenset({1})) == 1
+    assert worker.mind(frozenset({1})) == 1  # at once: a next release may be due
     assert line_of(scene) == Line(next=1, percent=20, held=True)
     clock.now_s += 30.0
     assert worker.mind(frozenset({1})) is None
@@ -252,3 +253,50 @@ def test_a_repository_that_is_away_ends_no_worker(
     clock.now_s += 60.0
     attention.follow(Event(), poll_s=0.01, idle_exit_s=0.0)
     assert [release.number for release in heard.releases] == [1]
+
+
+def test_while_the_cloud_is_silent_signatures_are_renewed_and_nothing_is_released(
+    scene: Scene, factory: Path
+) -> None:
+    """What was offered to all may be halted: a next release would make it everybody's for good."""
+    clock, heard = Clock(), Heard()
+    worker = releasing(scene, factory, clock)
+    bad = learnt(factory, "one.gguf", 1)
+    worker.offer(bad, Gate(bad))
+    clock.now_s += 60.0
+    scene.clock = lambda: datetime.now(UTC) + timedelta(days=4)
+    place = scene.place / "metadata" / "timestamp.json"
+    signed = place.read_bytes()
+    online = cast(Online, Learner(learnt(factory, "two.gguf", 2)))
+    with nobody() as address, CloudWatch(address) as watch:
+        attention = Attention(online, watch, worker, LINE, heard)
+        attention.follow(Event(), poll_s=0.01, idle_exit_s=0.05)
+    (said,) = set(heard.troubles)
+    assert "no cloud at" in said and "nothing is released until it says what is halted" in said
+    assert place.read_bytes() != signed
+    assert line_of(scene) == Line(next=1, percent=100)
+    with served(FleetCloud(((LINE, 1),))) as address, CloudWatch(address) as watch:
+        attention = Attention(online, watch, worker, LINE, heard)
+        attention.follow(Event(), poll_s=0.01, idle_exit_s=0.0)
+    assert line_of(scene) == Line(next=2, percent=10, withdrawn=(1,))
+
+
+class Away(Learner):
+    """Its records cannot be read."""
+
+    def turn(self, *_: object) -> int:
+        raise StoreError("the records are away")
+
+
+def test_releases_are_minded_while_records_are_away(scene: Scene, factory: Path) -> None:
+    """For weeks perhaps: a halted one is held, and signatures are renewed."""
+    clock, heard = Clock(), Heard()
+    worker = releasing(scene, factory, clock, percent=20)
+    draft = learnt(factory, "one.gguf", 1)
+    worker.offer(draft, Gate(draft))
+    online = cast(Online, Away(draft))
+    with served(FleetCloud(((LINE, 1),))) as address, CloudWatch(address) as watch:
+        attention = Attention(online, watch, worker, LINE, heard)
+        attention.follow(Event(), poll_s=0.01, idle_exit_s=0.0)
+    assert heard.troubles == ["the records are away"]
+    assert line_of(scene) == Line(next=1, percent=20, held=True)
