@@ -13,8 +13,8 @@ from typing import Final
 
 from outrider_protos.release import RELEASES_ROLE, full_path
 from outrider_training.examination import Report
+from outrider_training.file_digest import FileDigest
 from outrider_training.gate_report import write_report
-from outrider_training.manifest import sha256_of
 from outrider_training.releases.catalogue import check_name, read_line
 from outrider_training.releases.ceremony import renew
 from outrider_training.releases.edition import Edition
@@ -58,6 +58,7 @@ class Releasing:
         self._mind_s = self._last_s
         self._halted: frozenset[int] | None = None  # when it was last looked after
         self._offered: str | None = None  # SHA-256 of the draft that was last looked at
+        self._draft, self._factory = FileDigest(), FileDigest()
 
     def check(self) -> None:
         """That there is such a repository, and a key that may sign; learning takes long."""
@@ -69,9 +70,11 @@ class Releasing:
 
     def offer(self, draft: Path, report_against: ReportAgainst) -> Published | None:
         """Release it, if that is due and it beats what devices have."""
-        sha256, now_s = sha256_of(draft), self._clock()
-        early = now_s - self._last_s < self._course.every_s
-        if early or sha256 in (self._offered, sha256_of(self._course.factory)):
+        now_s = self._clock()
+        if now_s - self._last_s < self._course.every_s:
+            return None
+        sha256 = self._draft.of(draft)
+        if sha256 in (self._offered, self._factory.of(self._course.factory)):
             return None
         self._last_s = now_s
         edition = self._repository.look()

@@ -13,7 +13,7 @@ from outrider_cloud.records.shards import StoreError
 from outrider_protos.release import Line
 from outrider_training.attention import Attention
 from outrider_training.cloud_watch import CloudWatch
-from outrider_training.errors import CallerError
+from outrider_training.errors import CallerError, ModelUnreadableError
 from outrider_training.examination import Report
 from outrider_training.online import Attempt, Online
 from outrider_training.releases.errors import (
@@ -96,6 +96,20 @@ def test_what_everybody_was_offered_becomes_stable(scene: Scene, factory: Path) 
     clock.now_s = 120.0
     worker.offer(second, Gate(second))
     assert line_of(scene) == Line(stable=1, next=2, percent=100)
+
+
+def test_no_draft_is_read_before_a_release_is_due(
+    scene: Scene, factory: Path, tmp_path: Path
+) -> None:
+    """It is asked every few seconds for an hour, and drafts are large."""
+    clock = Clock()
+    worker = releasing(scene, factory, clock)
+    draft = tmp_path / "not there.gguf"
+    clock.now_s = 59.0
+    assert worker.offer(draft, Gate(draft)) is None
+    clock.now_s = 60.0
+    with pytest.raises(ModelUnreadableError):
+        worker.offer(draft, Gate(draft))
 
 
 def test_what_the_gate_refuses_is_not_released(scene: Scene, factory: Path) -> None:
