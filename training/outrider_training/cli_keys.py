@@ -12,7 +12,7 @@ from outrider_training.releases import ceremony
 from outrider_training.releases.ceremony import Hands
 from outrider_training.releases.edition import Edition
 from outrider_training.releases.key_folder import ROOT, KeyFolder
-from outrider_training.releases.places import check_apart, open_destination
+from outrider_training.releases.places import open_destination
 from outrider_training.releases.repository import Repository
 
 _ID_LETTERS = 16  # that are shown, enough to name a key by
@@ -63,7 +63,7 @@ def create_command(
     anchor = root or offline.resolve().parent / ROOT
     edition = ceremony.create(
         _repository(repository),
-        _hands(offline, online, repository),
+        _hands(offline, online),
         keys=offline_keys,
         threshold=threshold,
         anchor=anchor,
@@ -78,23 +78,21 @@ def rotate_online_command(offline: Offline, online: Online, repository: Where) -
 
     While the old key is still in ONLINE no device is kept waiting meanwhile.
     """
-    fresh = ceremony.rotate_online(_repository(repository), _hands(offline, online, repository))
+    fresh = ceremony.rotate_online(_repository(repository), _hands(offline, online))
     typer.echo(f"the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
 
 
 @rotate.command("offline")
 def rotate_offline_command(offline: Offline, online: Online, key: Named, repository: Where) -> None:
     """A new offline key in the place of this one, signed for by the old ones and the new."""
-    fresh = ceremony.rotate_offline(
-        _repository(repository), _hands(offline, online, repository), key
-    )
+    fresh = ceremony.rotate_offline(_repository(repository), _hands(offline, online), key)
     typer.echo(f"the new offline key is {fresh[:_ID_LETTERS]}")
 
 
 @keys.command("revoke")
 def revoke_command(offline: Offline, online: Online, key: Named, repository: Where) -> None:
     """Make a key worth nothing: an offline key goes, an online key is replaced."""
-    place, hands = _repository(repository), _hands(offline, online, repository)
+    place, hands = _repository(repository), _hands(offline, online)
     if ceremony.is_online_key(place.read(hands.online), key):
         fresh = ceremony.rotate_online(place, hands)
         typer.echo(f"revoked; the online key is {fresh[:_ID_LETTERS]}\n{_REVIEW}")
@@ -135,8 +133,7 @@ def _repository(where: str) -> Repository:
     return Repository(open_destination(where))
 
 
-def _hands(offline: Path, online: Path, repository: str) -> Hands:
-    check_apart(repository, (offline, online))
+def _hands(offline: Path, online: Path) -> Hands:
     return Hands(KeyFolder(offline), KeyFolder(online))
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from outrider_training.releases.errors import (
     RepositoryUntrustedError,
 )
 from outrider_training.releases.key_folder import KeyFolder
-from outrider_training.releases.places import check_apart
-from outrider_training.releases.repository import Change
+from outrider_training.releases.line_state import LineState
+from outrider_training.releases.places import open_destination
+from outrider_training.releases.publication import roll_out
+from outrider_training.releases.repository import Change, Repository
 from tests.training.releases.scene import LINE, Scene
 
 
@@ -161,14 +164,46 @@ def test_offline_and_online_keys_never_share_a_folder(tmp_path: Path) -> None:
         Hands(KeyFolder(tmp_path / "keys"), KeyFolder(tmp_path / "x" / ".." / "keys"))
 
 
-@pytest.mark.parametrize("where", ["repository", "."])
+@pytest.mark.parametrize("where", ["{}", "file://{}", "file:{}", "local://{}"])
 def test_no_key_lies_where_everybody_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    """However the place is called: nothing is signed with such keys, nor made there."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(KeyUnusableError, match="everybody reads it"):
-        check_apart(where, [Path("elsewhere") / ".." / "repository" / "online"])
-    with pytest.raises(KeyUnusableError, match="everybody reads it"):
-        check_apart(f"file://{tmp_path}/repository", [Path("repository") / "online"])
-    check_apart("repository", [Path("online"), Path("repository-keys")])
-    check_apart("memory://repository", [Path("online")])
+    inside = Hands(
+        copied(scene.hands.offline, scene.place / "offline"),
+        copied(scene.hands.online, Path("elsewhere") / ".." / "repository" / "online"),
+    )
+    (key,) = key_ids(scene.hands.offline)
+    repository = Repository(open_destination(where.format(scene.place)))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    acts: list[Callable[[Hands], object]] = [
+        lambda hands: ceremony.renew(repository, hands.online, hands.offline),
+        lambda hands: ceremony.rotate_online(repository, hands),
+        lambda hands: ceremony.rotate_offline(repository, hands, key),
+        lambda hands: ceremony.revoke_offline(repository, hands, key),
+    ]
+    for hands in (Hands(inside.offline, scene.hands.online), inside):
+        for act in acts:
+            with pytest.raises(KeyUnusableError, match="lies in the repository, where everybody"):
+                act(hands)
+    with pytest.raises(KeyUnusableError, match="lies in the repository, where everybody"):
+        roll_out(LINE, LineState.hold, repository, inside.online)
+    now = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert now.keys() - before.keys() <= {scene.place / "publisher.lock"}
+    assert {path: now[path] for path in before} == before
+    ceremony.renew(repository, scene.hands.online, scene.hands.offline)
+
+
+def test_keys_are_not_made_where_everybody_reads(tmp_path: Path) -> None:
+    place = tmp_path / "repository"
+    hands = Hands(KeyFolder(tmp_path / "offline"), KeyFolder(place / "online"))
+    with pytest.raises(KeyUnusableError, match="lies in the repository, where everybody"):
+        ceremony.create(
+            Repository(open_destination(f"file:{place}")),
+            hands,
+            keys=1,
+            threshold=1,
+            anchor=tmp_path / "root.json",
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,9 @@ class Crowded:
         self._files = UrlFiles(fsspec.filesystem("memory"), "/drafts")
         self._left, self._meanwhile = moment, meanwhile
 
+    def holds(self, path: Path) -> bool:
+        return self._files.holds(path)
+
     def lock(self) -> AbstractContextManager[None]:
         return self._files.lock()
 

@@ -24,6 +24,9 @@ class DyingFiles:
     def __init__(self, folder: Path, writes: int) -> None:
         self._files, self._left = LocalFiles(folder), writes
 
+    def holds(self, path: Path) -> bool:
+        return self._files.holds(path)
+
     def lock(self) -> AbstractContextManager[None]:
         return self._files.lock()
 

@@ -47,8 +47,10 @@ def create(
 ) -> Edition:
     """Keys, and a repository without releases; `anchor` gets the root for devices.
 
-    Raises KeyUnusableError where keys are already, RepositoryMissingError, KeysMissingError.
+    Raises KeyUnusableError where keys are already or must not be, RepositoryMissingError,
+    KeysMissingError.
     """
+    repository.check_apart(hands.both)
     _check_room(hands, anchor)
     with repository.changing():
         repository.check_absent()
@@ -77,7 +79,7 @@ def _check_room(hands: Hands, anchor: Path) -> None:
 def rotate_online(repository: Repository, hands: Hands) -> str:
     """A new online key, whose id is returned; what the old one signs is worth nothing."""
     with repository.changing():
-        before = repository.read(hands.online)
+        before = repository.read(hands.online, hands.offline)
         root, targets = _copies(before)
         old = list(root.roles[ONLINE_ROLES[0]].keyids)
         fresh = hands.online.create().public_key
@@ -95,7 +97,7 @@ def rotate_online(repository: Repository, hands: Hands) -> str:
 def rotate_offline(repository: Repository, hands: Hands, named: str) -> str:
     """A new offline key in the place of this one; its id."""
     with repository.changing():
-        before = repository.read(hands.online)
+        before = repository.read(hands.online, hands.offline)
         old = offline_key(before, named)
         root, targets = _copies(before)
         fresh = hands.offline.create().public_key
@@ -110,7 +112,7 @@ def rotate_offline(repository: Repository, hands: Hands, named: str) -> str:
 def revoke_offline(repository: Repository, hands: Hands, named: str) -> str:
     """Do without an offline key; its id. Raises KeyUnknownError if too few would be left."""
     with repository.changing():
-        before = repository.read(hands.online)
+        before = repository.read(hands.online, hands.offline)
         old = offline_key(before, named)
         root, targets = _copies(before)
         if len(root.roles[Root.type].keyids) <= root.roles[Root.type].threshold:
@@ -129,8 +131,8 @@ def renew(repository: Repository, online: KeyFolder, offline: KeyFolder | None) 
     """Sign the same with later dates; root and targets too if the offline keys are there."""
     with repository.changing():
         before = repository.read(online)
-        releases = before.roles.releases.signed
         if offline is None:
+            releases = before.roles.releases.signed
             return repository.replace(before, Change(releases=releases), [online])
         return _replace_all(repository, before, _copies(before), Hands(offline, online))
 

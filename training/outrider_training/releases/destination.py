@@ -39,6 +39,9 @@ class Shipment:
 class Destination(Protocol):
     """Raises DestinationError where the place cannot be used."""
 
+    def holds(self, path: Path) -> bool:
+        """Whether this file or folder of our own lies there, where everybody reads it."""
+
     def changing(self) -> AbstractContextManager[None]:
         """Around reading and publishing: what others publish meanwhile is noticed.
 

@@ -19,6 +19,9 @@ _MAX_TIMESTAMP_BYTES: Final = 1 << 14
 class Files(Protocol):
     """What is done with files. Raises OSError; FileExistsError from `create` alone."""
 
+    def holds(self, path: Path) -> bool:
+        """See `Destination`."""
+
     def lock(self) -> AbstractContextManager[None]:
         """Where the place has locks. Raises RepositoryBusyError."""
 
@@ -37,6 +40,10 @@ class FileDestination:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+
+    def holds(self, path: Path) -> bool:
+        """See `Destination`."""
+        return self._files.holds(path)
 
     def changing(self) -> AbstractContextManager[None]:
         """See `Destination`."""
@@ -96,6 +103,10 @@ class LocalFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def holds(self, path: Path) -> bool:
+        """See `Destination`."""
+        return path.resolve().is_relative_to(self._folder.resolve())
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See `Files`."""
@@ -144,6 +155,10 @@ class UrlFiles:
 
     def __init__(self, files: Any, root: str) -> None:
         self._files, self._root = files, root.rstrip("/")
+
+    def holds(self, path: Path) -> bool:
+        """See `Destination`."""
+        return False
 
     def lock(self) -> AbstractContextManager[None]:
         """See `Files`: there is none, `publish` looks again before its last write."""

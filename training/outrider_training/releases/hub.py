@@ -35,6 +35,10 @@ class HubDestination:
         self._api = HfApi(endpoint=endpoint or constants.ENDPOINT, library_name="outrider")
         self._commit: str | None = None  # that is read from, while something is changed
 
+    def holds(self, path: Path) -> bool:
+        """See `Destination`."""
+        return False
+
     @contextmanager
     def changing(self) -> Iterator[None]:
         """See `Destination`: all is read from one commit, which must be the newest at the end."""

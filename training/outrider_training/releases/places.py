@@ -1,6 +1,5 @@
 """From what a user calls a place to a destination there: a folder, a URL, or a Hub repository."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -8,20 +7,11 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from outrider_training.releases.destination import Destination
-from outrider_training.releases.errors import DestinationError, KeyUnusableError
+from outrider_training.releases.errors import DestinationError
 from outrider_training.releases.files import FileDestination, LocalFiles, UrlFiles
 from outrider_training.releases.hub import HubDestination
 
 _HUB: Final = "hf://"
-_LOCAL: Final = "file://"
-
-
-def check_apart(where: str, folders: Iterable[Path]) -> None:
-    """Whoever reads a repository would read these too. Raises KeyUnusableError."""
-    place = Path(where.removeprefix(_LOCAL)).resolve()
-    for folder in folders:
-        if folder.resolve().is_relative_to(place):
-            raise KeyUnusableError(folder, "lies in the repository, where everybody reads it")
 
 
 def open_destination(where: str) -> Destination:

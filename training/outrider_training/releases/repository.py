@@ -4,7 +4,7 @@ there in one go.
 It does not know what a draft is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from outrider_training.releases.edition import (
     read_edition,
 )
 from outrider_training.releases.errors import (
+    KeyUnusableError,
     RepositoryFullError,
     RepositoryMissingError,
     RepositoryUntrustedError,
@@ -71,10 +72,17 @@ class Repository:
         """Around reading and replacing. Raises RepositoryBusyError."""
         return self._destination.changing()
 
-    def read(self, keys: KeyFolder) -> Edition:
-        """By the root that these keys trust. Raises RepositoryMissingError, KeyUnusableError,
-        RepositoryUntrustedError.
+    def check_apart(self, folders: Iterable[KeyFolder]) -> None:
+        """Whoever reads a repository would read these too. Raises KeyUnusableError."""
+        for folder in folders:
+            if self._destination.holds(folder.path):
+                raise KeyUnusableError(folder.path, "lies in the repository, where everybody reads")
+
+    def read(self, keys: KeyFolder, *others: KeyFolder) -> Edition:
+        """By the root that the first keys trust; all will be used. Raises RepositoryMissingError,
+        KeyUnusableError, RepositoryUntrustedError.
         """
+        self.check_apart((keys, *others))
         own = [signer.public_key for signer in keys.signers()]
         return read_edition(self._destination.read, keys.root(), own)
 
@@ -127,6 +135,7 @@ class Repository:
             raise RepositoryUntrustedError(path, "is not what was signed") from error
 
     def _issue(self, old: Roles | None, change: Change, keys: Sequence[KeyFolder]) -> "_Issue":
+        self.check_apart(keys)
         known: dict[str, AnyMetadata] = {} if old is None else old.named()
         office = _office(old, change, keys)
         fresh: dict[str, AnyMetadata] = {}
