@@ -1,5 +1,6 @@
 """What is learnt from and what is kept back: by time, by domain, never the same prompt."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,9 +74,19 @@ def test_of_too_many_the_newest_are_read(tmp_path: Path) -> None:
 
 
 def test_nothing_to_learn_from_says_why(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+    """And nothing of what there is not."""
+    store, strange = Store(str(tmp_path)), b"y" * 16
+    with pytest.raises(NothingToLearnError, match=r"from: no record was found$"):
+        read_corpus(store, TOKENIZER, most_tokens=1000)
     written(store, [record()])
-    with pytest.raises(NothingToLearnError, match="1 of another tokenizer, 0 damaged"):
-        read_corpus(store, b"y" * 16, most_tokens=1000)
-    with pytest.raises(NothingToLearnError):
+    with pytest.raises(
+        NothingToLearnError, match=r"from: only records of another tokenizer \(1\)$"
+    ):
+        read_corpus(store, strange, most_tokens=1000)
+    with pytest.raises(NothingToLearnError, match=r"from: no record was found$"):
         read_corpus(store, TOKENIZER, most_tokens=1000, tenant="nobody")
+    broken = tmp_path / "tenant=anna" / "99999999999999-broken.parquet"
+    broken.write_bytes(b"PAR1 no more")
+    said = "from: only records of another tokenizer (1) and damaged shards (1)"
+    with pytest.raises(NothingToLearnError, match=f"{re.escape(said)}$"):
+        read_corpus(store, strange, most_tokens=1000)

@@ -72,9 +72,18 @@ def read_corpus(
         except ShardError as error:
             corpus.damaged.append(str(error))
     if not corpus.records:
-        others = f"{corpus.other_tokenizer} of another tokenizer"
-        raise NothingToLearnError(f"no record but {others}, {len(corpus.damaged)} damaged shards")
+        raise NothingToLearnError(_left_out(corpus))
     return corpus
+
+
+def _left_out(corpus: Corpus) -> str:
+    """What there was instead of records."""
+    found = {
+        "records of another tokenizer": corpus.other_tokenizer,
+        "damaged shards": len(corpus.damaged),
+    }
+    said = " and ".join(f"{what} ({count:,})" for what, count in found.items() if count)
+    return f"only {said}" if said else "no record was found"
 
 
 def _take(corpus: Corpus, record: Record, tokenizer: bytes) -> None:
