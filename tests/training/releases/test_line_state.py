@@ -1,6 +1,7 @@
 """Who is offered what, step by step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -66,8 +67,28 @@ def test_a_number_that_was_withdrawn_unseen_is_given_to_nothing() -> None:
     """Whoever stole a key may have offered it to devices."""
     state = published(1).withdraw(2).withdraw(3)
     assert state.publish(None).line == Line(stable=1, next=4, percent=10, withdrawn=(2, 3))
-    with pytest.raises(RolloutError, match="no numbers left"):
-        LineState(highest=MAX_RELEASE_NUMBER).publish(None)
+
+
+@pytest.mark.parametrize(
+    ("run_ahead", "following"),
+    [
+        (MAX_RELEASE_NUMBER, [6, 7, 8]),
+        (MAX_RELEASE_NUMBER - 1, [MAX_RELEASE_NUMBER, 6, 7]),
+        (1 << 40, [6, 7, 8]),
+    ],
+)
+def test_numbers_go_on_where_somebody_has_given_the_last_away(
+    run_ahead: int, following: list[int]
+) -> None:
+    """Above what the owner gave, as devices keep what is newer."""
+    state = replace(published(3), highest=run_ahead, files={"of a withdrawn one": 5})
+    if run_ahead <= MAX_RELEASE_NUMBER:
+        state = state.withdraw(run_ahead)
+    found = []
+    for _ in following:
+        state = state.publish(None)
+        found.append(state.highest)
+    assert found == following
 
 
 def test_what_is_on_hold_is_for_nobody_until_it_is_resumed() -> None:

@@ -34,13 +34,15 @@ from outrider_training.releases.repository import Repository, stored_path
 _FIELD: Final = "outrider_lines"
 _MAX_LINE_BYTES: Final = 1 << 14
 _NUMBER: Final = re.compile(r"/([0-9]{1,10})\.")
+_SHA256: Final = re.compile("[0-9a-f]{64}")
+_LINE_FILE: Final = line_path("")
 _NEWEST_FILES: Final = 64  # that are remembered beside those withdrawn
 
 
 class _Remembered(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
-    highest: Annotated[int, Field(ge=0, le=MAX_RELEASE_NUMBER)]
+    highest: Annotated[int, Field(ge=0)]  # a thief may have given any
     former: Annotated[tuple[Number, ...], Field(max_length=MOST_FORMER, strict=False)] = ()
     files: Annotated[dict[Sha256, Number], Field(max_length=_NEWEST_FILES + MAX_WITHDRAWN)] = {}
 
@@ -67,20 +69,31 @@ def line_names(edition: Edition) -> list[str]:
 def read_line(repository: Repository, edition: Edition, name: str) -> LineState:
     """A new one if there is none. Raises RepositoryUntrustedError, DestinationError."""
     releases = edition.roles.releases.signed
-    remembered = _remembered(releases).get(name)
-    data = repository.read_target(edition, line_path(name), _MAX_LINE_BYTES)
-    if remembered is None or data is None:
-        return LineState()
-    try:
-        line = Line.parse_json(data)
-    except MalformedMessage as error:
-        raise RepositoryUntrustedError(line_path(name), "is malformed") from error
+    remembered = _remembered(releases).get(name, _Remembered(highest=0))
+    files = remembered.files | _full_files(name, releases.targets)
     return LineState(
-        line=line,
-        highest=remembered.highest,
+        line=_line(repository, edition, name),
+        highest=remembered.highest or max(files.values(), default=0),
         former=remembered.former,
-        files=remembered.files | _full_files(name, releases.targets),
+        files=files,
     )
+
+
+def readable(repository: Repository, edition: Edition) -> Targets:
+    """What an edition says of releases, without what nobody could read: whoever had the online key
+    may have signed anything. Raises DestinationError.
+    """
+    releases = deepcopy(edition.roles.releases.signed)
+    try:
+        _remembered(releases)
+    except RepositoryUntrustedError:
+        del releases.unrecognized_fields[_FIELD]
+    for path in [path for path in releases.targets if path.endswith(_LINE_FILE)]:
+        try:
+            _line(repository, edition, path.removesuffix(_LINE_FILE))
+        except RepositoryUntrustedError:
+            del releases.targets[path]
+    return releases
 
 
 def release_file(edition: Edition, line: str, number: int) -> tuple[str, Release]:
@@ -117,6 +130,15 @@ def with_line(
     return releases, Upload(stored_path(pointer), data)
 
 
+def _line(repository: Repository, edition: Edition, name: str) -> Line:
+    """Nothing for anybody where the edition has none. Raises RepositoryUntrustedError."""
+    data = repository.read_target(edition, line_path(name), _MAX_LINE_BYTES)
+    try:
+        return Line() if data is None else Line.parse_json(data)
+    except MalformedMessage as error:
+        raise RepositoryUntrustedError(line_path(name), "is malformed") from error
+
+
 def _stays(path: str, line: str, state: LineState) -> bool:
     if not path.startswith(f"{line}/"):
         return True
@@ -125,13 +147,15 @@ def _stays(path: str, line: str, state: LineState) -> bool:
 
 
 def _full_files(line: str, targets: Mapping[str, TargetFile]) -> dict[str, int]:
-    """Which release each is, by its SHA-256."""
-    numbers = {path: _NUMBER.search(path) for path in targets}
-    return {
-        targets[path].hashes["sha256"]: int(number[1])
-        for path, number in numbers.items()
-        if number is not None and path == full_path(line, int(number[1]))
-    }
+    """Which release each is, by its SHA-256. What no device reads is none."""
+    found = {}
+    for path, file in targets.items():
+        number, sha256 = _NUMBER.search(path), file.hashes.get("sha256", "")
+        if number is None or path != full_path(line, int(number[1])):
+            continue
+        if 0 < int(number[1]) <= MAX_RELEASE_NUMBER and _SHA256.fullmatch(sha256):
+            found[sha256] = int(number[1])
+    return found
 
 
 def _worth_knowing(files: Mapping[str, int], line: Line) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Final
 from tuf.api.metadata import Root, Targets
 
 from outrider_protos.release import RELEASES_ROLE
+from outrider_training.releases.catalogue import readable
 from outrider_training.releases.edition import Edition
 from outrider_training.releases.errors import KeyUnknownError, KeyUnusableError
 from outrider_training.releases.key_folder import KeyFolder, write_root
@@ -88,7 +89,7 @@ def rotate_online(repository: Repository, hands: Hands) -> str:
                 root.revoke_key(key_id, role)
             root.add_key(fresh, role)
         targets.delegations = delegating(fresh)
-        _replace_all(repository, before, (root, targets), hands)
+        _replace_all(repository, before, (root, targets), hands, readable(repository, before))
     for key_id in {signer.public_key.keyid for signer in hands.online.signers()} - {fresh.keyid}:
         hands.online.remove(key_id)
     return fresh.keyid
@@ -160,12 +161,18 @@ def _copies(edition: Edition) -> tuple[Root, Targets]:
 
 
 def _replace_all(
-    repository: Repository, before: Edition, changed: tuple[Root, Targets], hands: Hands
+    repository: Repository,
+    before: Edition,
+    changed: tuple[Root, Targets],
+    hands: Hands,
+    releases: Targets | None = None,
 ) -> Edition:
-    """Everything is signed anew: a role whose keys have changed needs their signatures."""
+    """Everything is signed anew: a role whose keys have changed needs their signatures. The
+    releases are those of before where nothing else is said.
+    """
     root, targets = changed
-    releases = before.roles.releases.signed
-    change = Change(root=root, targets=targets, releases=releases)
+    said = before.roles.releases.signed if releases is None else releases
+    change = Change(root=root, targets=targets, releases=said)
     edition = repository.replace(before, change, hands.both)
     hands.online.trust(edition.roles.root.to_bytes())
     return edition

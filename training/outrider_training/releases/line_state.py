@@ -1,6 +1,7 @@
 """A line of releases over time: which one is for everybody, which for some, which come next.
 
-Pure values: every step makes a new state. Numbers only rise, also past what was withdrawn.
+Pure values: every step makes a new state. Numbers only rise, also past what was withdrawn, as long
+as nobody has given the last one away.
 """
 
 from collections.abc import Mapping
@@ -105,13 +106,16 @@ class LineState:
         return self
 
     def _free_number(self) -> int:
-        """What was withdrawn unseen is nobody's number."""
+        """What was withdrawn unseen is nobody's number. Where a thief has given the last one away,
+        numbers go on below: from the highest known one that leaves room.
+        """
         number = self.highest + 1
         while number in self.line.withdrawn:
             number += 1
-        if number > MAX_RELEASE_NUMBER:
-            raise RolloutError("this line has no numbers left: begin another one")
-        return number
+        if number <= MAX_RELEASE_NUMBER:
+            return number
+        known = {0, *self.offered, *self.line.withdrawn, *self.files.values()}
+        return max(one + 1 for one in known if one < MAX_RELEASE_NUMBER and one + 1 not in known)
 
     def _line(self, stable: int | None, following: int | None = None, percent: int = 0) -> Line:
         """What was withdrawn stays so."""

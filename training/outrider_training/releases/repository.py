@@ -41,6 +41,12 @@ from outrider_training.releases.roles import (
 
 _MOST_LEFT_OVER: Final = 1000  # files of editions that never came to be
 _SHIPPED: Final = (Targets.type, RELEASES_ROLE, Snapshot.type)  # in this order
+_LAST_VERSION: Final = (1 << 32) - 1  # that a cloud can tell devices
+_FAR_VERSION: Final = 1 << 30  # where only somebody comes who runs ahead
+_RAN_AHEAD: Final = (
+    "has the last version there can be: somebody else has signed it, so exchange the online key "
+    "(outrider-train keys rotate online)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,8 @@ class Repository:
         found = edition.roles.releases.signed.targets.get(path)
         if found is None:
             return None
+        if found.length > most_bytes:
+            raise RepositoryUntrustedError(path, f"is longer than {most_bytes:,} bytes")
         data = self._destination.read(stored_path(found), most_bytes)
         if data is None:
             raise RepositoryUntrustedError(path, "is missing")
@@ -145,27 +153,43 @@ class Repository:
             (RELEASES_ROLE, change.releases),
         ):
             if payload is not None:
-                fresh[role] = office.sign(role, self._dated(role, payload, known))
+                fresh[role] = office.sign(role, self._dated(role, payload, known, office))
         metas = {} if old is None else dict(old.snapshot.signed.meta)
+        if office.exchanges(Snapshot.type):
+            metas.clear()  # all of ours are signed anew
         for role in fresh.keys() - {Root.type}:
             metas[f"{role}.json"] = meta_of(fresh[role])
-        snapshot = self._dated(Snapshot.type, Snapshot(meta=metas), known)
+        snapshot = self._dated(Snapshot.type, Snapshot(meta=metas), known, office)
         fresh[Snapshot.type] = office.sign(Snapshot.type, snapshot)
         stamp = Timestamp(snapshot_meta=meta_of(fresh[Snapshot.type]))
         fresh[Timestamp.type] = office.sign(
-            Timestamp.type, self._dated(Timestamp.type, stamp, known)
+            Timestamp.type, self._dated(Timestamp.type, stamp, known, office)
         )
         return _Issue(known, fresh)
 
-    def _dated(self, role: str, payload: AnyPayload, known: dict[str, AnyMetadata]) -> AnyPayload:
+    def _dated(
+        self, role: str, payload: AnyPayload, known: dict[str, AnyMetadata], office: Office
+    ) -> AnyPayload:
         """A copy with the next version whose file is not there, to be believed from now on."""
         dated = deepcopy(payload)
         version = known[role].signed.version + 1 if role in known else 1
+        if version > _FAR_VERSION and office.exchanges(role):
+            version = self._low_version()
         if role in _SHIPPED:  # roots follow one another without a gap
             version = self._free_version(role, version)
+        if version > _LAST_VERSION:
+            raise RepositoryUntrustedError(role, _RAN_AHEAD)
         dated.version = version
         dated.expires = self.now() + self._lifetimes.of(role)
         return dated
+
+    def _low_version(self) -> int:
+        """Above those of before somebody ran ahead: they followed one another."""
+        for power in range(_FAR_VERSION.bit_length()):
+            path = metadata_path(Snapshot.type, 1 << power)
+            if self._destination.read(path, MAX_METADATA_BYTES) is None:
+                return 1 << power
+        raise RepositoryUntrustedError(Snapshot.type, "has files of too many versions")
 
     def _free_version(self, role: str, version: int) -> int:
         """An edition that was never finished may have left files, which are never replaced."""

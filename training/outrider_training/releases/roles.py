@@ -130,6 +130,12 @@ class Office:
             check_signed(role, one, metadata.signatures)
         return metadata
 
+    def exchanges(self, role: str) -> bool:
+        """Whether none of a role's keys signs for it any more: readers then forget its versions."""
+        if self.before is None:
+            return False
+        return set(seat(*self.before, role).keyids).isdisjoint(seat(*self.after, role).keyids)
+
 
 def check_signed(role: str, wanted: Role, key_ids: Iterable[str]) -> None:
     """Raises KeysMissingError."""
