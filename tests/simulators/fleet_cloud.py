@@ -13,7 +13,7 @@ from outrider_edge.client import Address
 from outrider_protos.v1 import drafts_pb2 as pb
 
 
-@dataclass(frozen=True)
+@dataclass
 class FleetCloud:
     """Says that these releases are halted, by line and number, and one that is not; or refuses."""
 

@@ -6,12 +6,15 @@ It decides nothing: what to learn, when and for whom is for others to say.
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from outrider_cloud.records.shards import StoreError
 from outrider_edge.errors import EdgeError
 from outrider_training.cloud_watch import CloudWatch
 from outrider_training.errors import TrainingError
+from outrider_training.examination import Report
 from outrider_training.online import Attempt, Online
 from outrider_training.releases.publication import Published
 from outrider_training.releasing import Releasing
@@ -78,13 +81,20 @@ class Attention:
         if self.releasing is None:
             return None
         try:
-            halted = frozenset[int]() if self.watch is None else self.watch.halted(self.line)
+            halted = self._halted()
             self.told.held(self.releasing.mind(halted))
             if halted is None:  # what is on its way would be everybody's though it may be halted
                 return f"{self._problem}: nothing is released until it says what is halted"
-            self.told.published(
-                self.releasing.offer(self.online.current, self.online.report_against)
-            )
+            report_against = partial(self._report_against, halted)
+            self.told.published(self.releasing.offer(self.online.current, report_against))
         except (TrainingError, EdgeError) as error:
             return str(error)
         return None
+
+    def _halted(self) -> frozenset[int] | None:
+        return frozenset() if self.watch is None else self.watch.halted(self.line)
+
+    def _report_against(self, halted: frozenset[int], old: Path) -> Report | None:
+        """Judging takes its time: what was halted meanwhile is held first, at the next turn."""
+        report = self.online.report_against(old)
+        return report if self._halted() == halted else None
