@@ -41,6 +41,9 @@ def publish_command(  # noqa: PLR0913 - each is a flag
             help=f"Share of devices.  [{FIRST_PERCENT}; 100 for the first]",
         ),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Although this very file was withdrawn.")
+    ] = False,
     domain: Annotated[
         list[str] | None, typer.Option("--domain", help="Again for each.  [the report's]")
     ] = None,
@@ -59,6 +62,7 @@ def publish_command(  # noqa: PLR0913 - each is a flag
         adapter=adapter,
         adapter_report=adapter_report,
         factory=factory,
+        again=again,
         percent=percent,
         wishes=Wishes(target_id=target_id, runtime=runtime, domains=domains),
     )

@@ -166,7 +166,7 @@ def test_a_withdrawn_number_never_comes_back(scene: Scene, second: Path, tmp_pat
     assert scene.publish(fourth, gate_report(tmp_path, fourth, second)).number == 3
 
 
-def test_a_file_that_was_withdrawn_never_comes_back(
+def test_a_file_that_was_withdrawn_comes_back_only_if_told(
     scene: Scene, factory: Path, second: Path, tmp_path: Path
 ) -> None:
     """Also one that was followed by others before; another line knows nothing of it."""
@@ -178,6 +178,7 @@ def test_a_file_that_was_withdrawn_never_comes_back(
     scene.roll_out(lambda state: state.withdraw(2))
     with pytest.raises(RolloutError, match="this file was release 2, which was withdrawn"):
         scene.publish(second, reports[0])
+    assert scene.publish(second, reports[0], again=True).number == 4
     assert scene.publish(second, reports[0], line="demo.vi").number == 1
 
 

@@ -36,11 +36,16 @@ class LineState:
         """The release that all devices may have, also where it is not called stable yet."""
         return self._settled().line.stable
 
-    def check_not_taken_back(self, sha256: str) -> None:
-        """A new number would begin the trials of such a file anew. Raises RolloutError."""
+    def check_not_taken_back(self, sha256: str, *, again: bool) -> None:
+        """A new number would begin the trials of such a file anew; `again`: it should, although
+        it was withdrawn. Raises RolloutError.
+        """
         number = self.files.get(sha256)
-        if number in self.line.withdrawn:
-            raise RolloutError(f"this file was release {number}, which was withdrawn")
+        if number in self.line.withdrawn and not again:
+            raise RolloutError(
+                f"this file was release {number}, which was withdrawn: if that was a mistake, "
+                "release it with --again"
+            )
         if number is not None and number == self.line.next and self.line.held:
             raise RolloutError(
                 f"this file is release {number}, which is on hold: resume it "

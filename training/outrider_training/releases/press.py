@@ -42,6 +42,7 @@ class Publication:
     adapter: Path | None = None  # the same change as a LoRA, over a file that devices have
     adapter_report: Path | None = None
     factory: Path | None = None  # the file that devices come with
+    again: bool = False  # although this very file was withdrawn
     percent: int | None = None  # None: all devices if nothing is stable yet, else a few
     wishes: Wishes = Wishes()
 
@@ -80,7 +81,7 @@ class Press:
 
     def _evidence(self) -> Report:
         report = read_evidence(self.wish.report, self.wish.draft)
-        self.before.check_not_taken_back(report.new_sha256)
+        self.before.check_not_taken_back(report.new_sha256, again=self.wish.again)
         known, factory = self._current(), self.wish.factory
         if self.before.everybodys is None:
             if factory is None:
