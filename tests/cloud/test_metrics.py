@@ -14,6 +14,7 @@ from outrider_cloud.releases.fleet import Fleet
 from outrider_cloud.releases.report import Report, State, Tally
 from outrider_protos.v1 import outrider_pb2
 
+NAMED = range(1, 1000)  # by the line
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -58,10 +59,10 @@ def test_the_load_is_shown(metrics: Metrics) -> None:
 def test_the_fleet_is_shown(metrics: Metrics) -> None:
     fleet = Fleet()
     tally = Tally(answers=1, positions=10, agreed=6, agreed_before=5)
-    fleet.take("anna", report(1, State.COMMITTED, ('say "hi"\\', tally), ("none", Tally())))
-    fleet.take("bert", report(2, State.ON_TRIAL))
+    fleet.take("anna", report(1, State.COMMITTED, ('say "hi"\\', tally), ("none", Tally())), NAMED)
+    fleet.take("bert", report(2, State.ON_TRIAL), NAMED)
     for number in range(20):
-        fleet.take("bert", report(100 + number, State.REVERTED, release=3))
+        fleet.take("bert", report(100 + number, State.REVERTED, release=3), NAMED)
     found = scraped(metrics, lambda: FleetGauges(fleet, asyncio.get_running_loop()))
 
     def place(release: int, **labels: str) -> tuple[tuple[str, str], ...]:
@@ -85,8 +86,8 @@ def test_labels_are_bounded(metrics: Metrics) -> None:
     fleet = Fleet()
     for number in range(100):
         domain = (f"domain {number}", Tally(positions=1))
-        fleet.take("anna", report(number, State.COMMITTED, domain, release=109))
-        fleet.take("anna", report(1000 + number, State.COMMITTED, release=10 + number))
+        fleet.take("anna", report(number, State.COMMITTED, domain, release=109), NAMED)
+        fleet.take("anna", report(1000 + number, State.COMMITTED, release=10 + number), NAMED)
     found = scraped(metrics, lambda: FleetGauges(fleet, asyncio.get_running_loop()))
     assert len(found) == 32 * (len(State) + 1) + 64 * 2
     releases = {dict(labels)["release"] for _, labels in found}

@@ -67,6 +67,11 @@ class Catalogue:
     lines: dict[str, Line] = field(default_factory=dict)
     releases: frozenset[tuple[str, int]] = frozenset()  # line and number
 
+    def named(self, line: str) -> frozenset[int]:
+        """The releases that devices of the line are pointed to, whether all or some."""
+        found = self.lines.get(line, Line())
+        return frozenset(number for number in (found.stable, found.next) if number is not None)
+
     def stable(self, line: str, release: int) -> bool:
         """Whether it is what all devices of the line may have."""
         return line in self.lines and self.lines[line].stable == release

@@ -110,8 +110,10 @@ class DraftChannelService(drafts_pb2_grpc.DraftChannelServicer):
     async def Report(self, request: pb.DraftReport, context: _Context) -> pb.ReportReceipt:
         async with told(context):
             report = decode_report(request)
-            await self._check_release(report.line, report.release)
-            changes = self.fleet.take(owner_of_call.get(), report)
+            await self._newsstand.look()  # a device may know more than the last look does
+            self._check_release(report.line, report.release)
+            named = self._newsstand.catalogue.named(report.line)
+            changes = self.fleet.take(owner_of_call.get(), report, named)
             _log_halts(changes)
             if self._account is not None:
                 self._account.add(changes)
@@ -142,9 +144,10 @@ class DraftChannelService(drafts_pb2_grpc.DraftChannelServicer):
         finally:
             opening.add_done_callback(_close)
 
-    async def _check_release(self, line: str, release: int) -> None:
+    def _check_release(self, line: str, release: int) -> None:
         """Nobody invents releases; what is offered no more may still be left, or gone back to."""
-        if not self.fleet.knows(line, release) and not await self._newsstand.offers(line, release):
+        offered = (line, release) in self._newsstand.catalogue.releases
+        if not offered and not self.fleet.knows(line, release):
             raise AbsentError("report.release is not one that was ever offered here")
 
     def _check_draining(self) -> None:

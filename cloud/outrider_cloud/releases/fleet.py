@@ -1,10 +1,12 @@
 """All releases on all devices: what was reported, how it stands, and what does worse.
 
-Whatever happens to it is a change; a fleet to which the same changes happen again is the same. It
-is pure: it knows no wire, no files and no clock.
+Whatever happens to it is a change; a fleet to which the same changes happen again is the same.
+What a line names no longer is judged no more: it can do no harm, and as bad trials end early, those
+that are called off then were mostly good ones, so that what is left to count would be mostly bad.
+It is pure: it knows no wire, no files and no clock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -102,10 +104,12 @@ class Fleet:
         self._evidence: dict[str, dict[int, Evidence]] = {}  # by line and release
         self._halted: dict[tuple[str, int], str] = {}
 
-    def take(self, owner: str, report: Report) -> list[Change]:
-        """A report of a release that there is. What it changed, in order."""
+    def take(self, owner: str, report: Report, named: Collection[int]) -> list[Change]:
+        """A report of a release that there is, and which releases its line names now, for some or
+        for all. What it changed, in order.
+        """
         changes = []
-        for change in self._changes(owner, report):
+        for change in self._changes(owner, report, named):
             self.apply(change)
             changes.append(change)
         return changes
@@ -159,16 +163,16 @@ class Fleet:
         order = sorted(shown, key=lambda each: (each[1], each[0]))
         return [self._standing(line, n, whole[line, n]) for _, line, n in order]
 
-    def _changes(self, owner: str, report: Report) -> Iterator[Change]:
+    def _changes(self, owner: str, report: Report, named: Collection[int]) -> Iterator[Change]:
         """Each is to be applied before the next is asked for."""
         yield Placed(owner, report)
         for device in self._rolls[owner].surplus():
             yield Forgotten(owner, device)
         line, release = report.line, report.release
         for other, evidence in self._evidence.get(line, {}).items():
-            if other != release and evidence.waits_for(owner, report.device):
+            if other != release and other in named and evidence.waits_for(owner, report.device):
                 yield Uncounted(owner, report.device, line, other)  # it was called off
-        if (change := self._vote(owner, report)) is None:
+        if release not in named or (change := self._vote(owner, report)) is None:
             return
         yield change
         verdict = self._judged(line, release).verdict(several_owners=self._several_owners)

@@ -46,12 +46,6 @@ class Newsstand:
             else:
                 self._read = stamp
 
-    async def offers(self, line: str, release: int) -> bool:
-        """Whether there is such a release; a device may know it before the next look."""
-        if (line, release) not in self.catalogue.releases:
-            await self.look()
-        return (line, release) in self.catalogue.releases
-
     async def news(self, known: int) -> int:
         """The version, as soon as it is another one. Raises DrainingError once closed."""
         while not self._closed and self.version in (0, known):

@@ -15,6 +15,7 @@ from outrider_cloud.releases.fleet import MOST_RELEASES, Fleet
 from outrider_cloud.releases.report import Report, State, Tally
 
 OWNERS = ("anna", "bert")
+NAMED = range(1, 1000)  # by every line
 EVERYWHERE = [(line, release) for line in ("main", "maths") for release in (1, 2, 3)]
 
 
@@ -42,7 +43,7 @@ heard = st.lists(st.tuples(st.sampled_from(OWNERS), reports), max_size=30)
 def fleet_of(told: list[tuple[str, Report]]) -> Fleet:
     fleet = Fleet()
     for owner, report in told:
-        fleet.take(owner, report)
+        fleet.take(owner, report, NAMED)
     return fleet
 
 
@@ -85,7 +86,7 @@ def test_sums_are_those_of_the_newest_reports(told: list[tuple[str, Report]]) ->
 def test_the_same_changes_make_the_same_fleet(told: list[tuple[str, Report]]) -> None:
     fleet, again = Fleet(), Fleet()
     for owner, report in told:
-        for change in fleet.take(owner, report):
+        for change in fleet.take(owner, report, NAMED):
             again.apply(change)
     assert again.standings() == fleet.standings()
     assert again.devices() == fleet.devices()
@@ -95,8 +96,8 @@ def test_devices_silent_for_longest_are_forgotten() -> None:
     fleet = Fleet(most_devices=3)
     names = [bytes([number] * 16) for number in range(5)]
     for number in (0, 1, 2, 0, 3, 4):  # 0 has spoken since
-        fleet.take("anna", committed(names[number], release=number + 1))
-    fleet.take("bert", committed(names[1], release=9))
+        fleet.take("anna", committed(names[number], release=number + 1), NAMED)
+    fleet.take("bert", committed(names[1], release=9), NAMED)
     assert [each.release for each in fleet.standings("anna")] == [5, 4, 1]
     assert fleet.devices("anna") == 3
     assert fleet.devices() == 4
@@ -106,19 +107,19 @@ def test_a_report_with_many_domains_takes_the_room_of_many() -> None:
     domains = [(str(number), Tally(positions=1)) for number in range(64)]
     fleet = Fleet()
     for number in range(7_000):
-        fleet.take("anna", committed(number.to_bytes(16, "big"), 1, *domains))
+        fleet.take("anna", committed(number.to_bytes(16, "big"), 1, *domains), NAMED)
     assert fleet.devices() == 400_000 // 65
 
 
 def test_the_newest_releases_are_shown_and_judged() -> None:
     fleet = Fleet()
     for release in range(1, MOST_RELEASES + 11):
-        fleet.take("anna", committed(os.urandom(16), release, TRIED))
+        fleet.take("anna", committed(os.urandom(16), release, TRIED), NAMED)
     shown = [each.release for each in fleet.standings()]
     assert shown == list(range(MOST_RELEASES + 10, 10, -1))
     for _ in range(50):
         old = Report(device=os.urandom(16), line="main", release=5, state=State.REVERTED)
-        fleet.take("anna", old)
+        fleet.take("anna", old, NAMED)
     assert not fleet.halted("main", 5)
 
 
@@ -126,7 +127,7 @@ def test_of_many_domains_those_best_known_are_shown() -> None:
     fleet = Fleet()
     for number in range(100):
         known = (f"{number:03}", Tally(positions=number + 1))
-        fleet.take("anna", committed(os.urandom(16), 1, known))
+        fleet.take("anna", committed(os.urandom(16), 1, known), NAMED)
     (standing,) = fleet.standings()
     assert [name for name, _ in standing.domains] == [f"{number:03}" for number in range(36, 100)]
 
@@ -138,7 +139,7 @@ def test_lines_share_the_room_of_a_message_by_the_newest() -> None:
             report = Report(
                 device=os.urandom(16), line=f"l{line}", release=release, state=State.COMMITTED
             )
-            fleet.take("anna", report)
+            fleet.take("anna", report, NAMED)
     shown = {(each.line, each.release) for each in fleet.standings()}
     assert len(shown) == 128
     assert {(f"l{line}", 5) for line in range(60)} <= shown
@@ -163,7 +164,7 @@ def test_an_account_keeps_the_fleet(
     file = tmp_path_factory.mktemp("account") / "fleet.db"
     account, fleet = Account(file), Fleet()
     for number, (owner, report) in enumerate(told):
-        account.add(fleet.take(owner, report))
+        account.add(fleet.take(owner, report, NAMED))
         if number % 7 == 3:
             account.flush()
     account.flush()
@@ -181,19 +182,19 @@ def test_ballots_and_halts_outlive_a_restart(file: Path) -> None:
     account, fleet, count = Account(file), Fleet(), 0
     while not fleet.halted("main", 2):
         count += 1
-        account.add(fleet.take("anna", bad(count)))
+        account.add(fleet.take("anna", bad(count), NAMED))
     account.flush()
     assert restored(file).halted("main", 2) == fleet.halted("main", 2)
 
     file.unlink()
     account, fleet = Account(file), Fleet()
     for number in range(count - 1):
-        account.add(fleet.take("anna", bad(number)))
+        account.add(fleet.take("anna", bad(number), NAMED))
     account.flush()
     again = restored(file)
-    again.take("anna", bad(0))  # known already
+    again.take("anna", bad(0), NAMED)  # known already
     assert not again.halted("main", 2)
-    again.take("anna", bad(count))
+    again.take("anna", bad(count), NAMED)
     assert again.halted("main", 2)
 
 
@@ -201,9 +202,9 @@ def test_what_is_halted_is_seen_by_who_has_no_device() -> None:
     """As by a worker with a token of its own, also when all devices speak of something else."""
     fleet = Fleet()
     for number in range(20):
-        fleet.take("anna", bad(number))
+        fleet.take("anna", bad(number), NAMED)
     for number in range(20):
-        fleet.take("anna", committed(number.to_bytes(16, "big"), 3, TRIED))
+        fleet.take("anna", committed(number.to_bytes(16, "big"), 3, TRIED), NAMED)
     (standing,) = fleet.standings("trainer")
     assert (standing.release, bool(standing.halted)) == (2, True)
     assert [each.release for each in fleet.standings("anna")] == [3, 2]
@@ -215,18 +216,20 @@ def test_a_ballot_that_was_taken_back_stays_so(file: Path) -> None:
     for state in (State.ON_TRIAL, State.COMMITTED):
         for name in names:
             report = Report(device=name, line="main", release=2, state=state)
-            account.add(fleet.take("anna", report))
+            account.add(fleet.take("anna", report, NAMED))
     account.flush()
     again = restored(file)
     for number in range(4):
-        again.take("anna", bad(number))
+        again.take("anna", bad(number), NAMED)
     assert again.halted("main", 2)
 
 
 def test_what_is_forgotten_leaves_the_file(file: Path) -> None:
     account, fleet = Account(file), Fleet(most_devices=10)
     for number in range(100):
-        account.add(fleet.take("anna", committed(number.to_bytes(16, "big"), number + 1, TRIED)))
+        account.add(
+            fleet.take("anna", committed(number.to_bytes(16, "big"), number + 1, TRIED), NAMED)
+        )
     account.flush()
     again = restored(file)
     assert again.devices() == 10
@@ -238,12 +241,12 @@ def test_what_is_forgotten_leaves_the_file(file: Path) -> None:
 def test_who_was_silent_for_longest_is_known_after_a_restart(file: Path) -> None:
     account, fleet = Account(file), Fleet()
     for number in (5, 1, 3, 5, 2):
-        account.add(fleet.take("anna", committed(bytes([number] * 16), number)))
+        account.add(fleet.take("anna", committed(bytes([number] * 16), number), NAMED))
     account.flush()
     again = Fleet(most_devices=3)
     for change in Account(file).changes():
         again.apply(change)
-    again.take("anna", committed(bytes([9] * 16), 9))
+    again.take("anna", committed(bytes([9] * 16), 9), NAMED)
     assert [each.release for each in again.standings()] == [9, 5, 2]
 
 
@@ -252,11 +255,11 @@ def test_a_full_disk_costs_nothing_that_comes_later(file: Path) -> None:
     kept = file.read_bytes()
     file.unlink()
     file.mkdir()  # nothing can be written there
-    account.add(fleet.take("anna", committed(bytes(16))))
+    account.add(fleet.take("anna", committed(bytes(16)), NAMED))
     account.flush()
     file.rmdir()
     file.write_bytes(kept)
-    account.add(fleet.take("anna", committed(bytes([1] * 16))))
+    account.add(fleet.take("anna", committed(bytes([1] * 16)), NAMED))
     account.flush()
     assert restored(file).devices() == 2
 

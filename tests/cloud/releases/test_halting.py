@@ -14,6 +14,7 @@ from outrider_cloud.releases.report import Report, State, Tally
 TERMS = HaltTerms()
 POSITIONS = 1000
 OWNER = "anna"
+NAMED = (6, 7)  # by the line, now
 
 
 def ended(state: State, loss: float = 0.0, device: bytes | None = None) -> Report:
@@ -38,7 +39,7 @@ def halts_after(reports: Iterable[Report], fleet: Fleet | None = None) -> int | 
     """How many reports it took."""
     fleet = fleet or Fleet()
     for count, report in enumerate(reports, start=1):
-        fleet.take(OWNER, report)
+        fleet.take(OWNER, report, NAMED)
         if fleet.halted("main", 7):
             return count
     return None
@@ -70,7 +71,7 @@ def test_at_the_border_a_release_is_halted_as_seldom_as_promised() -> None:
         for report in trials(random, TERMS.bad, 100):
             loss = random.choice((0.0, 2 * TERMS.loss)) if report.state is not State.ON_TRIAL else 0
             told = ended(report.state, loss, report.device)
-            fleet.take(OWNER, told)
+            fleet.take(OWNER, told, NAMED)
         halted += bool(fleet.halted("main", 7))
     assert halted <= 1000 * TERMS.error
 
@@ -94,11 +95,51 @@ def test_a_release_that_gains_is_never_halted() -> None:
     assert halts_after(ended(State.COMMITTED, -0.1) for _ in range(1000)) is None
 
 
+@pytest.mark.parametrize("bad", [0.05, 0.10])
+def test_what_was_replaced_during_its_trials_is_not_halted_for_it(bad: float) -> None:
+    """The bad trials have ended, as they do soon; the good ones are called off in each fleet, and
+    some devices say only what they went back to.
+    """
+    halted = 0
+    for seed in range(100):
+        random, fleet = Random(seed), Fleet()
+        names = [random.randbytes(16) for _ in range(200)]
+        ends = {name: State.REVERTED if random.random() < bad else State.LEFT for name in names}
+        for name in names:
+            fleet.take(OWNER, ended(State.ON_TRIAL, device=name), NAMED)
+        for name in names:
+            if ends[name] is State.REVERTED:
+                fleet.take(OWNER, ended(State.REVERTED, device=name), NAMED)
+        before = fleet.halted("main", 7)
+        for name in names:
+            if ends[name] is State.LEFT:
+                fleet.take(OWNER, gone(name, random), (6, 8))
+        for number in range(100):  # it is named again
+            fleet.take(OWNER, ended(State.COMMITTED, device=names[number]), NAMED)
+        assert fleet.halted("main", 7) == before
+        halted += bool(before)
+    assert halted <= 100 * TERMS.error
+
+
+def gone(device: bytes, random: Random) -> Report:
+    """A device that has called off its trial."""
+    if random.random() < 0.5:
+        return Report(device=device, line="main", release=7, state=State.LEFT)
+    return Report(device=device, line="main", release=6, state=State.COMMITTED)
+
+
+def test_a_release_that_is_named_no_more_is_halted_by_nobody() -> None:
+    fleet = Fleet()
+    for _ in range(100):
+        fleet.take(OWNER, ended(State.REVERTED), (8,))
+    assert not fleet.halted("main", 7)
+
+
 def test_the_reason_says_which_bet_was_won() -> None:
     bad, worse = Fleet(), Fleet()
     for _ in range(30):
-        bad.take(OWNER, ended(State.REFUSED))
-        worse.take(OWNER, ended(State.COMMITTED, 0.3))
+        bad.take(OWNER, ended(State.REFUSED), NAMED)
+        worse.take(OWNER, ended(State.COMMITTED, 0.3), NAMED)
     assert "10% of the devices" in bad.halted("main", 7)
     assert "acceptance" in worse.halted("main", 7)
 
@@ -110,8 +151,8 @@ def test_a_device_counts_once_with_its_first_end() -> None:
     fleet = Fleet()
     for _ in range(100):
         device = os.urandom(16)
-        fleet.take(OWNER, ended(State.COMMITTED, device=device))
-        fleet.take(OWNER, ended(State.REVERTED, 0.5, device=device))
+        fleet.take(OWNER, ended(State.COMMITTED, device=device), NAMED)
+        fleet.take(OWNER, ended(State.REVERTED, 0.5, device=device), NAMED)
     assert not fleet.halted("main", 7)
 
 
@@ -119,7 +160,7 @@ def test_a_halted_release_stays_so() -> None:
     fleet = Fleet()
     assert halts_after((ended(State.REVERTED) for _ in range(20)), fleet) is not None
     for _ in range(500):
-        fleet.take(OWNER, ended(State.COMMITTED))
+        fleet.take(OWNER, ended(State.COMMITTED), NAMED)
     assert fleet.halted("main", 7)
 
 
@@ -133,7 +174,7 @@ def test_a_release_is_judged_by_its_own_devices() -> None:
 def told(fleet: Fleet, owners: Sequence[str], state: State, each: int) -> bool:
     for _ in range(each):
         for owner in owners:
-            fleet.take(owner, ended(state))
+            fleet.take(owner, ended(state), NAMED)
     return bool(fleet.halted("main", 7))
 
 
@@ -180,8 +221,8 @@ def test_a_trial_that_nobody_judged_is_taken_back(state: State) -> None:
 
 def test_a_trial_that_was_judged_is_not_taken_back() -> None:
     device, fleet = os.urandom(16), Fleet(HaltTerms(ballots=1))
-    fleet.take(OWNER, ended(State.REVERTED, device=device))
-    fleet.take(OWNER, Report(device=device, line="main", release=7, state=State.COMMITTED))
+    fleet.take(OWNER, ended(State.REVERTED, device=device), NAMED)
+    fleet.take(OWNER, Report(device=device, line="main", release=7, state=State.COMMITTED), NAMED)
     assert halts_after((ended(State.REVERTED) for _ in range(50)), fleet) is None
 
 
@@ -192,7 +233,7 @@ def test_what_chance_does_on_few_answers_is_no_loss() -> None:
         agreed = 40 if number % 2 else 60
         tally = Tally(answers=3, positions=100, agreed=agreed, agreed_before=50)
         report = replace(ended(State.COMMITTED), domains=(("sums", tally),))
-        fleet.take(OWNER, report)
+        fleet.take(OWNER, report, NAMED)
     assert not fleet.halted("main", 7)
 
 

@@ -169,6 +169,24 @@ def test_a_stable_release_is_served_though_it_is_halted(repository: SimulatedRep
     run(repository, scene)
 
 
+def test_what_the_line_names_no_more_is_not_halted(repository: SimulatedRepository) -> None:
+    """Known at once: no second passes between the replacement and what devices say of it."""
+    second = next((repository.folder / "targets" / "main").glob("*.2.gguf")).name
+
+    async def scene(channel: Channel) -> None:
+        await channel.report(report(ON_TRIAL))
+        repository.set_line("main", Line(stable=1))
+        repository.sign()
+        await end_badly(channel, 100)
+        assert await channel.fetch(f"targets/main/{second}") == b"second draft"
+        repository.set_line("main", Line(stable=1, next=2, percent=50))
+        repository.sign()
+        await end_badly(channel, 10)
+        assert await refusal(channel.fetch(f"targets/main/{second}")) is HALTED
+
+    run(repository, scene)
+
+
 def test_no_single_token_halts_where_there_are_several(
     repository: SimulatedRepository, tokens: Path
 ) -> None:
