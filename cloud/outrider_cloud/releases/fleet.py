@@ -8,11 +8,13 @@ It is pure: it knows no wire, no files and no clock.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Final, TypeAlias
 
 from outrider_cloud.releases.halting import Ballot, Evidence, HaltTerms
 from outrider_cloud.releases.report import Report, State, Tally
-from outrider_cloud.releases.roll import MOST_DEVICES, Device, Roll, Sums
+from outrider_cloud.releases.roll import MOST_DEVICES, Device, Roll
+from outrider_cloud.releases.totals import Sums, Totals
 
 MOST_RELEASES: Final = 32  # of a line: the newest are judged, and shown
 _MOST_STANDINGS: Final = 128  # so that they fit into one message
@@ -101,6 +103,7 @@ class Fleet:
         self._several_owners = several_owners
         self._most_devices = most_devices
         self._rolls: dict[str, Roll] = {}
+        self._whole = Totals()  # over all owners
         self._evidence: dict[str, dict[int, Evidence]] = {}  # by line and release
         self._halted: dict[tuple[str, int], str] = {}
 
@@ -136,36 +139,30 @@ class Fleet:
 
     def knows(self, line: str, release: int) -> bool:
         """Whether any device has spoken of it, as far back as is remembered."""
-        rolls = self._rolls.values()
-        return release in self._evidence.get(line, {}) or any(
-            (line, release) in roll.sums for roll in rolls
-        )
+        return release in self._evidence.get(line, {}) or (line, release) in self._whole
 
     def devices(self, owner: str | None = None) -> int:
         """How many are known, of one owner or of all."""
-        return sum(roll.devices for roll in self._seen(owner))
+        rolls = self._rolls.values() if owner is None else (self._roll(owner),)
+        return sum(roll.devices for roll in rolls)
 
     def standings(self, owner: str | None = None) -> list[Standing]:
         """By line, the newest release first, as one owner's devices or those of all have it; what
         is halted is shown to everybody.
         """
-        whole = {place: Sums() for place in self._halted}
-        for roll in self._seen(owner):
-            for place, sums in roll.sums.items():
-                total = whole.setdefault(place, Sums())
-                total += sums
+        totals = self._whole if owner is None else self._roll(owner).totals
         ages: dict[str, int] = {}
         ranked = []
-        for line, release in sorted(whole, reverse=True):
+        for line, release in sorted({*totals, *self._halted}, reverse=True):
             ages[line] = ages.get(line, 0) + 1
             ranked.append((ages[line], line, release))
         shown = [each for each in sorted(ranked)[:_MOST_STANDINGS] if each[0] <= MOST_RELEASES]
         order = sorted(shown, key=lambda each: (each[1], each[0]))
-        return [self._standing(line, n, whole[line, n]) for _, line, n in order]
+        return [self._standing(line, n, totals.at((line, n))) for _, line, n in order]
 
     def _changes(self, owner: str, report: Report, named: Collection[int]) -> Iterator[Change]:
         """Each is to be applied before the next is asked for."""
-        yield Placed(owner, report)
+        yield Placed(owner, self._roll(owner).totals.trimmed(report))
         for device in self._rolls[owner].surplus():
             yield Forgotten(owner, device)
         line, release = report.line, report.release
@@ -192,23 +189,18 @@ class Fleet:
         admitted = evidence.admits(owner, device, ballot)
         return Counted(owner, device, line, release, ballot) if admitted else None
 
-    def _seen(self, owner: str | None) -> list[Roll]:
-        if owner is None:
-            return list(self._rolls.values())
-        return [self._rolls[owner]] if owner in self._rolls else []
-
     def _roll(self, owner: str) -> Roll:
-        return self._rolls.setdefault(owner, Roll(self._most_devices))
+        return self._rolls.setdefault(owner, Roll(self._whole, self._most_devices))
 
     def _judged(self, line: str, release: int) -> Evidence:
         return self._evidence.setdefault(line, {}).setdefault(release, Evidence(self._terms))
 
     def _standing(self, line: str, release: int, sums: Sums) -> Standing:
-        known = sorted(sums.domains.items(), key=lambda each: -each[1].positions)
+        known = nlargest(_MOST_DOMAINS, sums.domains.items(), key=lambda each: each[1].positions)
         return Standing(
             line=line,
             release=release,
             states={state: sums.states[state] for state in State},
-            domains=tuple(sorted(known[:_MOST_DOMAINS], key=lambda each: each[0])),
+            domains=tuple(sorted(known, key=lambda each: each[0])),
             halted=self.halted(line, release),
         )

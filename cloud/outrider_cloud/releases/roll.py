@@ -1,14 +1,15 @@
-"""The devices of one owner: the newest report of each on every line, and sums over them.
+"""The devices of one owner: the newest report of each on every line.
 
-Bounded: the devices that have been silent for longest are forgotten. It knows no other owners.
+Bounded: the devices that have been silent for longest are forgotten. It knows no other owners, but
+keeps the totals over all of them too.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-from outrider_cloud.releases.report import Report, State, Tally
+from outrider_cloud.releases.report import Report
+from outrider_cloud.releases.totals import Totals
 
 MOST_DEVICES: Final = 100_000  # times lines
 _MOST_ROWS: Final = 400_000  # a report is one, and one for each domain
@@ -16,44 +17,20 @@ _MOST_ROWS: Final = 400_000  # a report is one, and one for each domain
 Device = tuple[str, bytes]  # its line and its name
 
 
-@dataclass(slots=True)
-class Sums:
-    """Over the devices on one release."""
-
-    states: Counter[State] = field(default_factory=Counter)
-    domains: dict[str, Tally] = field(default_factory=dict)
-
-    def add(self, report: Report) -> None:
-        self.states[report.state] += 1
-        for name, tally in _told(report):
-            self.domains[name] = self.domains.get(name, Tally()) + tally
-
-    def remove(self, report: Report) -> None:
-        self.states[report.state] -= 1
-        for name, tally in _told(report):
-            self.domains[name] -= tally
-            if self.domains[name] == Tally():
-                del self.domains[name]
-
-    def __iadd__(self, other: "Sums") -> "Sums":
-        self.states += other.states
-        for name, tally in other.domains.items():
-            self.domains[name] = self.domains.get(name, Tally()) + tally
-        return self
-
-
 class Roll:
-    """By line and release where sums are, by line and device where reports are."""
+    """`whole` are the totals over all owners."""
 
-    def __init__(self, most_devices: int = MOST_DEVICES) -> None:
+    def __init__(self, whole: Totals, most_devices: int = MOST_DEVICES) -> None:
+        self._whole = whole
         self._most_devices = most_devices
         self._reports: OrderedDict[Device, Report] = OrderedDict()  # by when they came
+        self._names: Counter[bytes] = Counter()  # of devices, by lines that they speak of
         self._rows = 0
-        self.sums: dict[tuple[str, int], Sums] = {}
+        self.totals = Totals()
 
     @property
     def devices(self) -> int:
-        return len({device for _, device in self._reports})
+        return len(self._names)
 
     def place(self, report: Report) -> None:
         """It replaces what its device said of this line before."""
@@ -61,8 +38,10 @@ class Roll:
         if device in self._reports:
             self.forget(device)
         self._reports[device] = report
+        self._names[report.device] += 1
         self._rows += _rows(report)
-        self.sums.setdefault((report.line, report.release), Sums()).add(report)
+        self.totals.add(report)
+        self._whole.add(report)
 
     def surplus(self) -> Iterator[Device]:
         """Those to be forgotten, one after the other."""
@@ -72,16 +51,12 @@ class Roll:
     def forget(self, device: Device) -> None:
         """It must be there."""
         report = self._reports.pop(device)
+        self._names[report.device] -= 1
+        if not self._names[report.device]:
+            del self._names[report.device]
         self._rows -= _rows(report)
-        sums = self.sums[report.line, report.release]
-        sums.remove(report)
-        if not sums.states.total():
-            del self.sums[report.line, report.release]
-
-
-def _told(report: Report) -> Iterator[tuple[str, Tally]]:
-    """A domain of which nothing is known leaves no trace in sums."""
-    return (each for each in report.domains if each[1] != Tally())
+        self.totals.remove(report)
+        self._whole.remove(report)
 
 
 def _rows(report: Report) -> int:

@@ -63,6 +63,8 @@ def test_sums_are_those_of_the_newest_reports(told: list[tuple[str, Report]]) ->
     for owner in (*OWNERS, None):
         mine = [report for (whose, _, _), report in newest.items() if owner in (whose, None)]
         standings = fleet.standings(owner)
+        names = {(whose, device) for whose, _, device in newest if owner in (whose, None)}
+        assert fleet.devices(owner) == len(names)
         places = {(each.line, each.release) for each in mine}
         places |= {each for each in EVERYWHERE if fleet.halted(*each)}
         assert [(each.line, each.release) for each in standings] == sorted(
@@ -130,6 +132,32 @@ def test_of_many_domains_those_best_known_are_shown() -> None:
         fleet.take("anna", committed(os.urandom(16), 1, known), NAMED)
     (standing,) = fleet.standings()
     assert [name for name, _ in standing.domains] == [f"{number:03}" for number in range(36, 100)]
+
+
+def named_after(number: int) -> Report:
+    device = number.to_bytes(16, "big")
+    return committed(device, 1, (f"{number:03}", Tally(positions=number + 1)))
+
+
+def shown(fleet: Fleet, owner: str | None = None) -> list[str]:
+    """Domains of the only release."""
+    (standing,) = fleet.standings(owner)
+    return [name for name, _ in standing.domains]
+
+
+def test_so_many_domains_of_a_release_are_told_apart(file: Path) -> None:
+    """The others wait until there is room; an owner takes none of another's."""
+    account, fleet = Account(file), Fleet()
+    for number in range(300):
+        account.add(fleet.take("anna", named_after(number), NAMED))
+    assert shown(fleet, "anna") == shown(fleet) == [f"{number:03}" for number in range(192, 256)]
+    account.add(fleet.take("bert", named_after(400), NAMED))
+    account.add(fleet.take("anna", committed(bytes(16)), NAMED))
+    account.add(fleet.take("anna", named_after(299), NAMED))
+    assert shown(fleet, "anna") == [f"{number:03}" for number in (*range(193, 256), 299)]
+    assert shown(fleet) == [f"{number:03}" for number in (*range(194, 256), 299, 400)]
+    account.flush()
+    assert restored(file).standings("anna") == fleet.standings("anna")
 
 
 def test_lines_share_the_room_of_a_message_by_the_newest() -> None:
