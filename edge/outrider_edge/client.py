@@ -332,7 +332,8 @@ def _converted(error: grpc.aio.AioRpcError, target: str) -> EdgeError:
         return CloudRefused(f"the cloud at {target} does not accept the token")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotOffered(f"the cloud at {target} has not what was asked for")
-    return CloudRefused(f"the cloud at {target} refuses: {error.details() or code.name.lower()}")
+    text = f"the cloud at {target} refuses: {error.details() or code.name.lower()}"
+    return CloudRefused(text, for_good=code is grpc.StatusCode.INVALID_ARGUMENT)
 
 
 def _retry_after_s(metadata: grpc.aio.Metadata | None) -> float | None:

@@ -89,7 +89,14 @@ class ProtocolError(PeerError):
 
 
 class CloudRefused(PeerError):
-    """The cloud will not do what was asked; its public text says why."""
+    """The cloud will not do what was asked; its public text says why.
+
+    `for_good`: what it was told makes no sense to it, whoever says it and whenever.
+    """
+
+    def __init__(self, text: str, *, for_good: bool = False) -> None:
+        super().__init__(text)
+        self.for_good = for_good
 
 
 class BadRelease(PeerError):

@@ -1,13 +1,14 @@
-"""Telling a channel what became of a release: what was not heard is said again, in any process.
+"""Telling a channel what became of a release: what was not taken is said again, in any process.
 
 It knows words, not why they are said.
 """
 
+import os
 from typing import Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from outrider_edge.errors import EdgeError, NetworkError, NotOffered
+from outrider_edge.errors import CloudRefused, NetworkError, PeerError
 from outrider_edge.releases.examination import Compared
 from outrider_edge.releases.pointer import Pointer
 from outrider_edge.releases.report import Fate, Word
@@ -41,17 +42,18 @@ class Messenger:
             self.say(left, Fate.LEFT, ())
 
     def deliver(self) -> None:
-        """What was not heard yet."""
+        """What was not taken yet. It goes where the cloud can never take it, and nowhere else: a
+        token or a CA may be put right, and a release become known.
+        """
         try:
             word = _JSON.validate_json(self._store.word.read_bytes())
         except (OSError, ValidationError):
             return
         try:
             self._channel.report(word)
-        except (NetworkError, NotOffered):
-            return  # another time
-        except EdgeError:
-            pass  # nobody wants to hear it
+        except (NetworkError, PeerError) as error:
+            if not (isinstance(error, CloudRefused) and error.for_good):
+                return  # another time
         with self._store.failing():
             self._store.word.unlink(missing_ok=True)
 
@@ -59,10 +61,12 @@ class Messenger:
 def keep_word(
     store: DraftStore, line: str, release: int, fate: Fate, pairs: tuple[Compared, ...]
 ) -> None:
-    """For the next time that a channel is open. Raises StoreFailed."""
+    """For the next time that a channel is open, whole or not at all. Raises StoreFailed."""
     word = Word(device=store.device().hex(), line=line, release=release, fate=fate, pairs=pairs)
+    partial = store.word.with_suffix(".partial")
     with store.failing():
-        store.word.write_bytes(_JSON.dump_json(word))
+        partial.write_bytes(_JSON.dump_json(word))
+        os.replace(partial, store.word)
 
 
 _JSON: Final = TypeAdapter(Word)
