@@ -7,8 +7,8 @@ It joins a channel, the store and the updater, and sees to it that every byte is
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Final
 
 from outrider_edge.errors import EdgeError
@@ -16,6 +16,7 @@ from outrider_edge.ledger import Account, Ledger, Meter
 from outrider_edge.releases.catalogue import known_version
 from outrider_edge.releases.channel import Quiet, opened
 from outrider_edge.releases.cloud_channel import CloudChannel
+from outrider_edge.releases.ear import Ear
 from outrider_edge.releases.follower import Follower, Rhythm
 from outrider_edge.releases.holds import Surroundings
 from outrider_edge.releases.installer import Told
@@ -26,8 +27,6 @@ from outrider_edge.releases.store import DraftStore
 from outrider_edge.releases.updater import Updater
 
 _LISTEN_S: Final = 0.2
-_LEAVE_S: Final = 5.0
-_DEAF_S: Final = 10.0  # between two tries to hear news
 _SPREAD: Final = 0.1  # of a pause, over which devices come after news
 
 
@@ -46,22 +45,17 @@ class Updates:
         """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
         raise. `held`: see there.
         """
-        settings, following = self._settings, self._settings.following
+        following = self._settings.following
         ended = "failed"
         try:
-            with (
-                self._account.kept(),
-                opened(
-                    following, settings.cloud, self._meter, local_only=settings.local_only
-                ) as channel,
-            ):
+            with self._account.kept(), self._opened() as channel:
                 step = Updater(
                     self._store,
                     self._recent,
                     channel,
                     line=following.line,
                     root=following.root_bytes(),
-                    threads=settings.threads,
+                    threads=self._settings.threads,
                 ).step(told, progress, held)
             ended = step.state.value
             return step
@@ -70,16 +64,35 @@ class Updates:
 
     def follow(self, stop: threading.Event, told: Callable[[str], None]) -> None:
         """Take steps, now and then and when there is news, until told to stop."""
-        following, news = self._settings.following, threading.Event()
+        ear = Ear(self._opened, lambda: known_version(self._store.metadata), stop)
         follower = Follower(
-            step=lambda: self.step(lambda phase: None, _unseen, self._held()),
-            rhythm=Rhythm(every_s=following.every_s),
+            step=lambda: self._next(ear),
+            rhythm=Rhythm(every_s=self._settings.following.every_s),
             chance=random.random,
             told=told,
         )
-        with self._listening(stop, news):
-            follower.run(_Wait(stop, news))
+        with closing(ear):
+            with suppress(EdgeError):  # the first step meets it too, and it is told
+                self._hear(ear)
+            follower.run(_Wait(stop, ear.news))
         self._account.record("listening")
+
+    def _next(self, ear: Ear) -> Step:
+        """Where the channel could not be opened until now, perhaps it can."""
+        self._hear(ear)
+        return self.step(lambda phase: None, _unseen, self._held())
+
+    def _hear(self, ear: Ear) -> None:
+        """A cloud says when there is something new; other channels say nothing."""
+        settings = self._settings
+        if settings.following.channel == CLOUD and not settings.local_only:
+            ear.listen()
+
+    def _opened(self) -> AbstractContextManager[CloudChannel | Quiet]:
+        settings = self._settings
+        return opened(
+            settings.following, settings.cloud, self._meter, local_only=settings.local_only
+        )
 
     @property
     def _store(self) -> DraftStore:
@@ -92,22 +105,6 @@ class Updates:
             even_metered=following.even_metered,
             even_on_battery=following.even_on_battery,
         )
-
-    @contextmanager
-    def _listening(self, stop: threading.Event, news: threading.Event) -> Iterator[None]:
-        """To a cloud, which says when there is something new; other channels say nothing."""
-        settings = self._settings
-        if settings.following.channel != CLOUD or settings.local_only:
-            yield
-            return
-        with opened(settings.following, settings.cloud, self._meter, local_only=False) as channel:
-            known = known_version(self._store.metadata)
-            thread = threading.Thread(
-                target=_listen, args=(channel, known, stop, news), daemon=True
-            )
-            thread.start()
-            yield
-        thread.join(_LEAVE_S)  # the channel is closed, so it ends: nobody waits for a late word
 
     def start(self, told: Callable[[str], None]) -> None:
         """Follow in a thread of its own, until `close`."""
@@ -122,19 +119,6 @@ class Updates:
         """
         self._stop.set()
         self._account.record("listening")
-
-
-def _listen(
-    channel: CloudChannel | Quiet, known: int, stop: threading.Event, news: threading.Event
-) -> None:
-    while not stop.is_set():
-        try:
-            for version in channel.news(known):
-                known = version
-                news.set()
-        except EdgeError:
-            pass  # another time
-        stop.wait(_DEAF_S)
 
 
 class _Wait:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.config import SHIPPED_DRAFT
@@ -60,15 +60,27 @@ class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
 
 
 @contextmanager
-def served(cloud: OddCloud) -> Iterator[Address]:
+def served(
+    cloud: OddCloud, authority: trustme.CA | None = None, ca: Path | None = None
+) -> Iterator[Address]:
+    """Over TLS where there is an authority; a device looks for it in the file `ca`."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     drafts_pb2_grpc.add_DraftChannelServicer_to_server(cloud, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if authority is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials(authority))
     server.start()
     try:
-        yield Address(target=f"127.0.0.1:{port}")
+        yield Address(target=f"127.0.0.1:{port}", ca=ca)
     finally:
         server.stop(None).wait(10)
+
+
+def credentials(authority: trustme.CA) -> grpc.ServerCredentials:
+    leaf = authority.issue_cert("127.0.0.1")
+    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+    return grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)])
 
 
 @pytest.fixture
@@ -101,7 +113,7 @@ def test_slow_retrieval_is_given_up(signed: SignedChannel, tmp_path: Path) -> No
 
 @contextmanager
 def following(
-    cloud: OddCloud, signed: SignedChannel, folder: Path, meter: Meter
+    address: Address, signed: SignedChannel, folder: Path, meter: Meter, every_s: float = 3600.0
 ) -> Iterator[list[str]]:
     """What a device in the background says meanwhile."""
     (folder / "root.json").write_bytes(signed.root_bytes)
@@ -110,25 +122,23 @@ def following(
         line="demo",
         root=folder / "root.json",
         folder=folder / "drafts",
+        every_s=every_s,
         even_metered=True,
         even_on_battery=True,
     )
-    with served(cloud) as address:
-        settings = UpdateSettings(
-            following=replace(follows, every_s=3600.0),
-            factory=SHIPPED_DRAFT,
-            cloud=address,
-            local_only=False,
-            threads=1,
-        )
-        updates = Updates(settings, meter, Ledger(folder / "ledger"))
-        stop, said = threading.Event(), list[str]()
-        thread = threading.Thread(target=updates.follow, args=(stop, said.append))
-        thread.start()
+    settings = UpdateSettings(
+        following=follows, factory=SHIPPED_DRAFT, cloud=address, local_only=False, threads=1
+    )
+    updates = Updates(settings, meter, Ledger(folder / "ledger"))
+    stop, said = threading.Event(), list[str]()
+    thread = threading.Thread(target=updates.follow, args=(stop, said.append))
+    thread.start()
+    try:
         yield said
+    finally:
         stop.set()
         thread.join(30)
-        assert not thread.is_alive()
+    assert not thread.is_alive()
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -140,7 +150,7 @@ def until(done: Callable[[], bool]) -> None:
 
 def test_who_hangs_up_is_not_called_back_at_once(signed: SignedChannel, tmp_path: Path) -> None:
     cloud = OddCloud(signed.folder, silent)
-    with following(cloud, signed, tmp_path, Meter()):
+    with served(cloud) as address, following(address, signed, tmp_path, Meter()):
         until(lambda: cloud.watches > 0)
         time.sleep(1.0)
     assert cloud.watches == 1
@@ -151,9 +161,25 @@ def test_what_is_heard_between_looks_is_in_the_ledger(
 ) -> None:
     """Listening ends without a word on the terminal, too."""
     meter = Meter()
-    with following(OddCloud(signed.folder, news_for_ever), signed, tmp_path, meter):
+    cloud = OddCloud(signed.folder, news_for_ever)
+    with served(cloud) as address, following(address, signed, tmp_path, meter):
         until(lambda: meter.traffic.bytes_received > 200)
     with closing(sqlite3.connect(tmp_path / "ledger")) as ledger:
         (written,) = ledger.execute("SELECT sum(bytes_received) FROM updates").fetchone()
     assert written == meter.traffic.bytes_received
     assert not recwarn.list
+
+
+def test_a_channel_that_cannot_be_opened_is_told_and_opened_later(
+    signed: SignedChannel, tmp_path: Path
+) -> None:
+    authority, ca = trustme.CA(), tmp_path / "typo.pem"
+    cloud = OddCloud(signed.folder, silent)
+    with (
+        served(cloud, authority, ca) as address,
+        following(address, signed, tmp_path, Meter(), every_s=1.0) as said,
+    ):
+        until(lambda: said == ["the CA file typo.pem cannot be read"])
+        authority.cert_pem.write_to_path(str(ca))
+        until(lambda: cloud.watches > 0)
+        until(lambda: said[1:] == ["up to date"])
