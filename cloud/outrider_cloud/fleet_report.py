@@ -31,7 +31,7 @@ def fleet_text(fleet: pb.Fleet) -> Group:
         for each in fleet.releases
         if each.halted
     )
-    return Group(table, *reasons, Text(f"{fleet.devices:,} devices"))
+    return Group(table, *reasons, Text(f"devices: {fleet.devices:,}"))
 
 
 def _states(standing: pb.ReleaseStanding) -> Iterator[str]:

@@ -168,7 +168,7 @@ def test_fleet_is_a_table_of_any_width(repository: SimulatedRepository, columns:
     code, said, _ = asked(repository.folder, reports, environ={"COLUMNS": str(columns)})
     assert code == 0
     assert max(map(len, said.splitlines())) <= columns
-    for words in ("sums 0.50 → 0.60", "1 committed", "20 reverted", "21 devices", "[red]x"):
+    for words in ("sums 0.50 → 0.60", "1 committed", "20 reverted", "devices: 21", "[red]x"):
         assert words in said
     assert "\x1b" not in said
     assert re.search(r"main\s+2\s", said)
@@ -178,7 +178,7 @@ def test_fleet_is_a_table_of_any_width(repository: SimulatedRepository, columns:
 def test_an_empty_fleet_is_said_so(repository: SimulatedRepository) -> None:
     code, said, _ = asked(repository.folder, [])
     assert code == 0
-    assert "0 devices" in said
+    assert "devices: 0" in said
 
 
 def test_with_a_token_fleet_shows_its_owners_devices(

@@ -38,8 +38,8 @@ def store(target: Path, prompts: Path, tmp_path: Path) -> str:
     options = ("--max-tokens", 9, "--domain", "other", "--seed", 5, "--temperature", 0.7)
     result = run("generate", "--target", target, "--prompts", prompts, "--output", url, *options)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("3 records, ")
-    assert result.stdout.endswith(" tokens, 1 shards\n")
+    assert result.stdout.startswith("records: 3, tokens: ")
+    assert result.stdout.endswith(", shards: 1\n")
     return url
 
 

@@ -68,7 +68,7 @@ def generate_command(  # noqa: PLR0913 - each is a flag
     if as_json:
         typer.echo(json.dumps(counts))
     else:
-        typer.echo(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+        typer.echo(", ".join(f"{what}: {count:,}" for what, count in counts.items()))
 
 
 @data.command("list")
