@@ -49,7 +49,7 @@ class Channel:
         return b"".join([piece.data async for piece in call])
 
     def watch(self, known: int = 0) -> "Watch":
-        return Watch(self.stub.Watch(pb.WatchRequest(known=known), timeout=WAIT_S))
+        return Watch(self.stub.Watch(pb.WatchRequest(known=str(known)), timeout=WAIT_S))
 
     async def report(self, report: pb.DraftReport, token: str | None = None) -> None:
         await self.stub.Report(report, timeout=WAIT_S, metadata=shown(token))
@@ -68,7 +68,7 @@ class Watch:
         """Of the next news. Raises grpc.aio.AioRpcError if the call has failed."""
         news = await self._call.read()
         assert isinstance(news, pb.News), "the call has ended"
-        return news.version
+        return int(news.version)
 
 
 def shown(token: str | None) -> Sequence[tuple[str, str]]:

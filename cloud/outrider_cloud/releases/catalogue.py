@@ -19,7 +19,7 @@ _MOST_LINES: Final = 256
 _LINE: Final = re.compile(r"([a-z0-9][a-z0-9._-]{0,63})/line\.json")
 _FULL: Final = re.compile(r"([a-z0-9][a-z0-9._-]{0,63})/([1-9][0-9]{0,9})\.gguf")
 
-Version = Annotated[int, Field(ge=1, le=(1 << 32) - 1)]
+Version = Annotated[int, Field(ge=1)]  # any that a device reads, too
 
 
 class _Metadata(BaseModel):

@@ -27,7 +27,7 @@ from outrider_cloud.releases.places import (
     RETRY_AFTER_MS,
     Places,
 )
-from outrider_cloud.releases.wire import decode_report, encode_fleet
+from outrider_cloud.releases.wire import decode_known, decode_report, encode_fleet
 from outrider_protos.errors import MalformedMessage
 from outrider_protos.v1 import drafts_pb2 as pb
 from outrider_protos.v1 import drafts_pb2_grpc
@@ -102,7 +102,7 @@ class DraftChannelService(drafts_pb2_grpc.DraftChannelServicer):
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[pb.News]:
         async with told(context):
             with self._watches.taken(owner_of_call.get()):
-                known = request.known
+                known = decode_known(request)
                 while True:
                     known = await self._newsstand.news(known)
                     yield pb.News(version=known)

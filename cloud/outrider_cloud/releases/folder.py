@@ -18,7 +18,7 @@ from outrider_protos.errors import MalformedMessage
 _NAME: Final = re.compile(
     r"[A-Za-z0-9_-](?:\.?[A-Za-z0-9_-])*"
 )  # no dot at an end, none beside one
-_MOST_NAME: Final = 200  # characters
+_MOST_NAME: Final = 255  # characters: no folder holds a longer one
 _DEPTHS: Final = {"metadata": 2, "targets": 3}
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY

@@ -29,7 +29,7 @@ class Newsstand:
         self._closed = False
         self._read: _Stamp = None
         self._blamed: _Stamp = None  # that the log has heard of
-        self.version = 0  # of the timestamp; 0: there is none
+        self.version = "0"  # of the timestamp, in decimal; 0: there is none
         self.catalogue = Catalogue()
 
     async def look(self) -> None:
@@ -39,16 +39,16 @@ class Newsstand:
             if stamp is None or stamp == self._read:
                 return
             try:
-                self._tell(await asyncio.to_thread(read_version, self._folder))
+                self._tell(str(await asyncio.to_thread(read_version, self._folder)))
                 self.catalogue = await asyncio.to_thread(read_catalogue, self._folder)
             except _UNREADABLE as error:
                 self._blame(stamp, error)
             else:
                 self._read = stamp
 
-    async def news(self, known: int) -> int:
+    async def news(self, known: str) -> str:
         """The version, as soon as it is another one. Raises DrainingError once closed."""
-        while not self._closed and self.version in (0, known):
+        while not self._closed and self.version in ("0", known):
             await self._changed.wait()
         if self._closed:
             raise DrainingError(RETRY_AFTER_MS)
@@ -59,7 +59,7 @@ class Newsstand:
         self._closed = True
         self._wake()
 
-    def _tell(self, version: int) -> None:
+    def _tell(self, version: str) -> None:
         if version != self.version:
             self.version = version
             self._wake()

@@ -1,4 +1,4 @@
-"""Reports and standings to protobuf and back, and every check a report can be given by itself.
+"""Reports and standings to protobuf and back, and every check that can be made without more.
 
 Whether there is such a release is not known here.
 """
@@ -15,6 +15,7 @@ from outrider_protos.v1 import drafts_pb2 as pb
 
 MAX_DOMAINS: Final = 64  # of one report
 _DEVICE_BYTES: Final = 16
+_MOST_DIGITS: Final = 4300  # of a number, where JSON is read
 _MOST_COUNTED: Final = 1 << 40  # sums over all devices still fit their fields
 
 _STATES: Final = {
@@ -24,6 +25,12 @@ _STATES: Final = {
     int(pb.DRAFT_STATE_REFUSED): State.REFUSED,
     int(pb.DRAFT_STATE_LEFT): State.LEFT,
 }
+
+
+def decode_known(message: pb.WatchRequest) -> str:
+    """The version that a device has. Raises MalformedMessage."""
+    at_most("the number of digits of known", len(message.known), _MOST_DIGITS)
+    return message.known
 
 
 def decode_report(message: pb.DraftReport) -> Report:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from outrider_edge.client import CloudClient
+from outrider_edge.errors import ProtocolError
 from outrider_edge.releases.examination import Compared
 from outrider_edge.releases.report import Fate, Word
 from outrider_edge.releases.source import Pace
@@ -25,7 +26,7 @@ _STATES: Final[Mapping[Fate, pb.DraftState.ValueType]] = {
 
 
 class CloudChannel:
-    """A `Source`, and more. Raises what the client raises."""
+    """A `Source`, and more. Raises what the client raises, and ProtocolError."""
 
     def __init__(self, client: CloudClient, pace: Pace = Pace()) -> None:
         self._client, self._pace = client, pace
@@ -38,9 +39,9 @@ class CloudChannel:
 
     def news(self, known: int) -> Iterator[int]:
         """Versions of what is offered, as they come; it waits for ever."""
-        request = pb.WatchRequest(known=known)
+        request = pb.WatchRequest(known=str(known))
         for news in self._client.read(f"{_SERVICE}/Watch", request, pb.News, None):
-            yield news.version
+            yield _number(news.version)
 
     def report(self, word: Word) -> None:
         """Tell the cloud."""
@@ -52,6 +53,13 @@ class CloudChannel:
             domains=_by_domain(word.pairs),
         )
         self._client.ask(f"{_SERVICE}/Report", report, pb.ReportReceipt, _REPORT_TIMEOUT_S)
+
+
+def _number(version: str) -> int:
+    try:
+        return int(version)
+    except ValueError as error:
+        raise ProtocolError("the cloud tells of a version that is no number") from error
 
 
 def _by_domain(pairs: tuple[Compared, ...]) -> list[pb.DomainAcceptance]:

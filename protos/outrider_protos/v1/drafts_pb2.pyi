@@ -101,15 +101,19 @@ Global___Piece: _TypeAlias = Piece  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
+    """Versions are decimal text: whoever had stolen a key may have signed any number, and what its owner
+    signs afterwards is above it.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KNOWN_FIELD_NUMBER: _builtins.int
-    known: _builtins.int
+    known: _builtins.str
     """version of the timestamp that the device has; 0: none"""
     def __init__(
         self,
         *,
-        known: _builtins.int = ...,
+        known: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -124,11 +128,11 @@ class News(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    version: _builtins.int
+    version: _builtins.str
     def __init__(
         self,
         *,
-        version: _builtins.int = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

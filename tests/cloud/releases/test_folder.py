@@ -64,7 +64,7 @@ def test_metadata_and_targets_are_read(root: Path) -> None:
         "targets/../metadata/timestamp.json",
         "targets/main/deep/1.gguf",
         "Metadata/timestamp.json",
-        "metadata/" + "a" * 201,
+        "metadata/" + "a" * 256,
     ],
 )
 def test_other_paths_are_refused_before_the_disk_is_asked(root: Path, path: str) -> None:

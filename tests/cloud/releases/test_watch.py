@@ -8,7 +8,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from outrider_protos.errors import RETRY_AFTER_KEY
-from tests.simulators.channel import WAIT_S, Channel, run
+from outrider_protos.v1 import drafts_pb2 as pb
+from tests.simulators.channel import MALFORMED, WAIT_S, Channel, refusal, report, run
 from tests.simulators.repository import SimulatedRepository
 
 
@@ -38,6 +39,32 @@ def test_without_news_nothing_is_said(repository: SimulatedRepository) -> None:
         return await read
 
     assert run(repository, scene) == 2
+
+
+@pytest.mark.parametrize(
+    "version", [1 << 32, 1 << 64, 10**230], ids=lambda version: len(str(version))
+)
+def test_a_version_may_be_any_number(repository: SimulatedRepository, version: int) -> None:
+    """As after a theft: the owner of the keys goes on from what the thief has signed."""
+    repository.version = version
+    newest = repository.sign()
+
+    async def scene(channel: Channel) -> None:
+        watch = channel.watch(version)
+        assert await watch.version() == newest
+        assert await channel.fetch(f"metadata/{newest}.snapshot.json")
+        await channel.report(report(pb.DRAFT_STATE_COMMITTED))
+        assert repository.sign() == await watch.version() == newest + 1
+
+    run(repository, scene)
+
+
+def test_endless_digits_are_refused(repository: SimulatedRepository) -> None:
+    async def scene(channel: Channel) -> None:
+        call = channel.stub.Watch(pb.WatchRequest(known="9" * 5000), timeout=WAIT_S)
+        assert await refusal(call.read()) is MALFORMED
+
+    run(repository, scene)
 
 
 def test_metadata_that_cannot_be_read_are_no_news(repository: SimulatedRepository) -> None:

@@ -14,7 +14,7 @@ import trustme
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.config import SHIPPED_DRAFT
-from outrider_edge.errors import ChannelUnavailable, NotOffered
+from outrider_edge.errors import ChannelUnavailable, NotOffered, ProtocolError
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.releases.catalogue import Catalogue
 from outrider_edge.releases.cloud_channel import CloudChannel
@@ -35,6 +35,7 @@ class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
     def __init__(self, folder: Path, watched: Watched, *, drips: bool = False) -> None:
         self._folder, self._watched, self._drips = FolderSource(folder), watched, drips
         self.watches = 0
+        self.known = ""
 
     def Fetch(self, request: pb.FetchRequest, context: grpc.ServicerContext) -> Iterator[pb.Piece]:
         try:
@@ -56,6 +57,7 @@ class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
 
     def Watch(self, request: pb.WatchRequest, context: grpc.ServicerContext) -> Iterator[pb.News]:
         self.watches += 1
+        self.known = request.known
         return self._watched()
 
 
@@ -98,7 +100,7 @@ def news_for_ever() -> Iterator[pb.News]:
     version = 1_000_000
     while True:
         version += 1
-        yield pb.News(version=version)
+        yield pb.News(version=str(version))
         time.sleep(0.01)
 
 
@@ -109,6 +111,29 @@ def test_slow_retrieval_is_given_up(signed: SignedChannel, tmp_path: Path) -> No
         client = CloudClient(network, address, Meter(), local_only=False)
         with closing(client), pytest.raises(ChannelUnavailable, match="it is given up"):
             Catalogue(CloudChannel(client, pace), tmp_path / "device", signed.root_bytes)
+
+
+@contextmanager
+def channel_of(cloud: OddCloud) -> Iterator[CloudChannel]:
+    with served(cloud) as address, closing(Network()) as network:
+        client = CloudClient(network, address, Meter(), local_only=False)
+        with closing(client):
+            yield CloudChannel(client)
+
+
+def test_a_version_may_be_any_number(signed: SignedChannel) -> None:
+    version = 10**230
+    cloud = OddCloud(signed.folder, lambda: iter([pb.News(version=str(version + 1))]))
+    with channel_of(cloud) as channel:
+        assert list(channel.news(version)) == [version + 1]
+    assert int(cloud.known) == version
+
+
+@pytest.mark.parametrize("version", ["", "new", "9" * 5000], ids=len)
+def test_a_version_that_is_no_number_is_an_error(signed: SignedChannel, version: str) -> None:
+    cloud = OddCloud(signed.folder, lambda: iter([pb.News(version=version)]))
+    with channel_of(cloud) as channel, pytest.raises(ProtocolError, match="no number"):
+        list(channel.news(1))
 
 
 @contextmanager
