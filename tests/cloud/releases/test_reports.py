@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from outrider_cloud.releases.account import Account
-from outrider_protos.release import Line
+from outrider_protos.release import Line, line_path
 from outrider_protos.v1 import drafts_pb2 as pb
 from tests.simulators.channel import ABSENT, HALTED, MALFORMED, Channel, refusal, report, run
 from tests.simulators.repository import SimulatedRepository
@@ -90,6 +90,18 @@ def test_only_releases_that_are_offered_are_reported_on(repository: SimulatedRep
         repository.add_release("main", 3, b"third")
         repository.sign()
         await channel.report(report(COMMITTED, release=3))  # known at once
+
+    run(repository, scene)
+
+
+def test_a_line_that_says_what_none_can_hides_no_other(repository: SimulatedRepository) -> None:
+    (repository.folder / "targets" / "thief").mkdir()
+    repository.add(line_path("thief"), b'{"stable": 4294967296}')
+    repository.add_release("main", 3, b"third draft")
+    repository.sign()
+
+    async def scene(channel: Channel) -> None:
+        await channel.report(report(COMMITTED, release=3))
 
     run(repository, scene)
 
