@@ -56,7 +56,7 @@ def test_releases_are_served_beside_a_target(folder: Path, tmp_path: Path) -> No
         with urllib.request.urlopen(f"http://{place}/metrics", timeout=WAIT_S) as reply:
             text = reply.read().decode()
     assert told.target_id == "tiny-target"
-    assert news.version == 1
+    assert news.version == "1"
     assert "outrider_busy_share 0.0" in text
     assert "outrider_devices" in text
 

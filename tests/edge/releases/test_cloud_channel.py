@@ -4,85 +4,24 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 import trustme
 
-from outrider_edge.client import Address, CloudClient, Network
+from outrider_edge.client import Address
 from outrider_edge.config import SHIPPED_DRAFT
-from outrider_edge.errors import ChannelUnavailable, NotOffered, ProtocolError
+from outrider_edge.errors import ChannelUnavailable, ProtocolError
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.releases.catalogue import Catalogue
-from outrider_edge.releases.cloud_channel import CloudChannel
 from outrider_edge.releases.settings import CLOUD, Following, UpdateSettings
-from outrider_edge.releases.source import FolderSource, Pace
+from outrider_edge.releases.source import Pace
 from outrider_edge.updates import Updates
 from outrider_protos.release import Line
 from outrider_protos.v1 import drafts_pb2 as pb
-from outrider_protos.v1 import drafts_pb2_grpc
+from tests.simulators.odd_cloud import OddCloud, channel_of, served, silent
 from tests.simulators.signed_channel import SignedChannel
-
-Watched = Callable[[], Iterator[pb.News]]
-
-
-class OddCloud(drafts_pb2_grpc.DraftChannelServicer):
-    """Files come out of a folder, perhaps in drips; what a watcher hears is given."""
-
-    def __init__(self, folder: Path, watched: Watched, *, drips: bool = False) -> None:
-        self._folder, self._watched, self._drips = FolderSource(folder), watched, drips
-        self.watches = 0
-        self.known = ""
-
-    def Fetch(self, request: pb.FetchRequest, context: grpc.ServicerContext) -> Iterator[pb.Piece]:
-        try:
-            data = b"".join(self._folder.read(request.path))
-        except NotOffered:
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
-        if not self._drips:
-            yield pb.Piece(data=data)
-            return
-        for byte in data:
-            time.sleep(0.02)
-            yield pb.Piece(data=bytes([byte]))
-
-    def Report(self, request: pb.DraftReport, context: grpc.ServicerContext) -> pb.ReportReceipt:
-        return pb.ReportReceipt()
-
-    def ShowFleet(self, request: pb.FleetRequest, context: grpc.ServicerContext) -> pb.Fleet:
-        return pb.Fleet()
-
-    def Watch(self, request: pb.WatchRequest, context: grpc.ServicerContext) -> Iterator[pb.News]:
-        self.watches += 1
-        self.known = request.known
-        return self._watched()
-
-
-@contextmanager
-def served(
-    cloud: OddCloud, authority: trustme.CA | None = None, ca: Path | None = None
-) -> Iterator[Address]:
-    """Over TLS where there is an authority; a device looks for it in the file `ca`."""
-    server = grpc.server(futures.ThreadPoolExecutor(4))
-    drafts_pb2_grpc.add_DraftChannelServicer_to_server(cloud, server)
-    if authority is None:
-        port = server.add_insecure_port("127.0.0.1:0")
-    else:
-        port = server.add_secure_port("127.0.0.1:0", credentials(authority))
-    server.start()
-    try:
-        yield Address(target=f"127.0.0.1:{port}", ca=ca)
-    finally:
-        server.stop(None).wait(10)
-
-
-def credentials(authority: trustme.CA) -> grpc.ServerCredentials:
-    leaf = authority.issue_cert("127.0.0.1")
-    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
-    return grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)])
 
 
 @pytest.fixture
@@ -90,10 +29,6 @@ def signed(tmp_path: Path) -> SignedChannel:
     channel = SignedChannel(tmp_path / "channel")
     channel.point(Line())
     return channel
-
-
-def silent() -> Iterator[pb.News]:
-    return iter(())
 
 
 def news_for_ever() -> Iterator[pb.News]:
@@ -107,18 +42,9 @@ def news_for_ever() -> Iterator[pb.News]:
 def test_slow_retrieval_is_given_up(signed: SignedChannel, tmp_path: Path) -> None:
     pace = Pace(window_s=0.2, least_bytes=4096)
     cloud = OddCloud(signed.folder, silent, drips=True)
-    with served(cloud) as address, closing(Network()) as network:
-        client = CloudClient(network, address, Meter(), local_only=False)
-        with closing(client), pytest.raises(ChannelUnavailable, match="it is given up"):
-            Catalogue(CloudChannel(client, pace), tmp_path / "device", signed.root_bytes)
-
-
-@contextmanager
-def channel_of(cloud: OddCloud) -> Iterator[CloudChannel]:
-    with served(cloud) as address, closing(Network()) as network:
-        client = CloudClient(network, address, Meter(), local_only=False)
-        with closing(client):
-            yield CloudChannel(client)
+    given_up = pytest.raises(ChannelUnavailable, match="it is given up")
+    with channel_of(cloud, pace) as channel, given_up:
+        Catalogue(channel, tmp_path / "device", signed.root_bytes)
 
 
 def test_a_version_may_be_any_number(signed: SignedChannel) -> None:
