@@ -22,7 +22,7 @@ from outrider_edge.config import DeviceConfig, read_config
 from outrider_edge.ending import ending, fail, print_json
 from outrider_edge.errors import BadInput, BadSettings, StoreFailed
 from outrider_edge.exits import EXIT_CODES_HELP, ExitCode
-from outrider_edge.flags import ConfigFlag, JsonFlag, with_release_settings
+from outrider_edge.flags import ConfigFlag, JsonFlag, with_follow_settings, with_release_settings
 from outrider_edge.ledger import Ledger, Meter
 from outrider_edge.releases.messenger import keep_word
 from outrider_edge.releases.naming import called, named, ordered, short
@@ -68,7 +68,8 @@ def update_command(
     """Look for a release, install it, and judge a trial by the answers there are.
 
     A new draft is tried in a process of its own, then on live answers; run this again, or `follow`,
-    to have those judged. What was fetched stays, whenever this ends.
+    to have those judged. What was fetched stays, whenever this ends. By hand nothing waits, also
+    not on battery or on a metered network.
     """
     with ending(as_json):
         updates, meter = _updates(flags, config)
@@ -95,11 +96,12 @@ def _told(step: Step) -> dict[str, object]:
 
 
 @drafts.command("follow", epilog=EXIT_CODES_HELP)
-@with_release_settings
+@with_follow_settings
 def follow_command(flags: Mapping[str, object], config: ConfigFlag = None) -> None:
     """Update in the background of this machine, until SIGTERM or Ctrl-C.
 
-    Looks are spread by chance; on battery and on metered networks they wait.
+    Looks are spread by chance; on battery and on metered networks they wait. What was fetched
+    stays, whenever this ends.
     """
     with ending(False):
         _, settings = _chosen(flags, config)
@@ -109,7 +111,8 @@ def follow_command(flags: Mapping[str, object], config: ConfigFlag = None) -> No
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        updates.follow(stop, lambda text: print(text, flush=True))
+        if not updates.follow_until(stop, lambda text: print(text, flush=True)):
+            raise typer.Exit(ExitCode.RESOURCES)
 
 
 @drafts.command("pin", epilog=EXIT_CODES_HELP)

@@ -4,7 +4,7 @@ A setting is declared here once for the command line, as it is in `config` once 
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -144,11 +144,10 @@ _OF_RELEASES: Final = frozenset(
         "drafts",
         "recent",
         "report",
-        "update_every_s",
-        "metered",
-        "update_on_metered",
-        "update_on_battery",
     }
+)
+_OF_LOOKS: Final = frozenset(
+    {"update_every_s", "metered", "update_on_metered", "update_on_battery"}
 )
 _SEVERAL: Final = frozenset({"stop"})  # may be repeated; none given is an empty list
 
@@ -163,8 +162,17 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def with_release_settings(command: Callable[..., None]) -> Callable[..., None]:
     """As `with_settings`, of those that matter to installed releases."""
+    return _with(_known(_OF_RELEASES), command)
+
+
+def with_follow_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The same, and those of when to look for newer ones."""
+    return _with(_known(_OF_RELEASES | _OF_LOOKS), command)
+
+
+def _known(names: Collection[str]) -> dict[str, inspect.Parameter]:
     known = inspect.signature(_settings).parameters
-    return _with({name: known[name] for name in known if name in _OF_RELEASES}, command)
+    return {name: known[name] for name in known if name in names}
 
 
 def _with(

@@ -39,7 +39,6 @@ class Updates:
         following = settings.following
         self._recent = RecentAnswers(following.recent_file, following.recent)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def step(self, told: Callable[[Phase], None], progress: Told, held: str | None = None) -> Step:
         """Open the channel and do what there is to do. Raises what `Updater.step` and the channel
@@ -106,12 +105,21 @@ class Updates:
             even_on_battery=following.even_on_battery,
         )
 
-    def start(self, told: Callable[[str], None]) -> None:
+    def follow_until(self, stop: threading.Event, told: Callable[[str], None]) -> bool:
+        """Follow until `stop` is set, whatever is under way then; False if it ended by itself."""
+        thread = self.start(told)
+        while not stop.wait(_LISTEN_S) and thread.is_alive():
+            pass
+        self.close()
+        return stop.is_set()
+
+    def start(self, told: Callable[[str], None]) -> threading.Thread:
         """Follow in a thread of its own, until `close`."""
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self.follow, args=(self._stop, told), name="outrider-updates", daemon=True
         )
-        self._thread.start()
+        thread.start()
+        return thread
 
     def close(self) -> None:
         """No step begins any more. One that is under way is not waited for: the next process goes

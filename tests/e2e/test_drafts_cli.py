@@ -189,6 +189,26 @@ def test_following_hears_news(desk: Desk, cloud_of: str) -> None:
         assert follower.wait(30) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_follows_ends_when_told_in_the_middle_of_a_file(
+    desk: Desk, number: signal.Signals
+) -> None:
+    """Which may take hours to come."""
+    desk.signed.publish(Publication(number=2, file=SHIPPED_DRAFT), Line(stable=2))  # no delta
+    with StaticWeb(desk.signed.folder, Manners(bytes_per_s=30_000.0)) as web:
+        even = ("--update-on-metered", "--update-on-battery")
+        where = ("--channel", web.url, *even, *desk.flags)
+        command = [sys.executable, "-m", "outrider_edge", "drafts", "follow", *where]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as follower:
+            while web.sent < 50_000:
+                assert follower.poll() is None
+                web.closing.wait(0.05)
+            follower.send_signal(number)
+            assert follower.wait(20) == 0
+        assert web.sent < SHIPPED_DRAFT.stat().st_size
+        assert desk.ledger()["bytes_received"] > 20_000
+
+
 def test_without_a_channel_there_is_nothing_to_do(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["drafts", "list", "--drafts", str(tmp_path)])
     assert result.exit_code == 2
