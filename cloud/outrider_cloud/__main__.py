@@ -1,5 +1,11 @@
 """`python -m outrider_cloud` is the command `outrider-cloud`."""
 
-from outrider_cloud.cli import main
+from outrider_protos.command import begin
 
-main()
+
+def main() -> None:
+    begin("outrider_cloud.cli")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,11 @@
 """`python -m outrider_edge` is the command `outrider`."""
 
-from outrider_edge.cli import main
+from outrider_protos.command import begin
 
-main()
+
+def main() -> None:
+    begin("outrider_edge.cli")
+
+
+if __name__ == "__main__":
+    main()

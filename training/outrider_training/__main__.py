@@ -1,5 +1,11 @@
 """`python -m outrider_training` is the command `outrider-train`."""
 
-from outrider_training.cli import main
+from outrider_protos.command import begin
 
-main()
+
+def main() -> None:
+    begin("outrider_training.cli")
+
+
+if __name__ == "__main__":
+    main()
