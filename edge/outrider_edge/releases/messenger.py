@@ -46,14 +46,14 @@ class Messenger:
         token or a CA may be put right, and a release become known.
         """
         try:
-            word = _JSON.validate_json(self._store.word.read_bytes())
-        except (OSError, ValidationError):
-            return
-        try:
-            self._channel.report(word)
-        except (NetworkError, PeerError) as error:
+            self._channel.report(_JSON.validate_json(self._store.word.read_bytes()))
+        except (OSError, NetworkError):
+            return  # there is none, or another time
+        except PeerError as error:
             if not (isinstance(error, CloudRefused) and error.for_good):
                 return  # another time
+        except ValidationError:
+            pass  # the disk has spoilt it
         with self._store.failing():
             self._store.word.unlink(missing_ok=True)
 

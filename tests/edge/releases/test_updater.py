@@ -1,5 +1,6 @@
 """From one draft to the next: what is good comes to stay, what is bad goes by itself."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -550,6 +551,31 @@ def test_a_word_that_nobody_heard_is_said_again(
     assert [word.fate for word in device.channel.words] == [Fate.ON_TRIAL]
     device.step()
     assert len(device.channel.words) == 1
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"device": "zz"},
+        {"release": -3},
+        {"line": "../x"},
+        {"pairs": [{"domain": "", "positions": 1, "new": -1, "old": 0}]},
+        {},
+    ],
+)
+def test_a_word_that_the_disk_has_spoilt_is_thrown_away(
+    device: TestDevice, signed: SignedChannel, spoilt: dict[str, Any]
+) -> None:
+    """No cloud could be told it."""
+    signed.publish(Publication(number=1, file=SHIPPED_DRAFT), Line(stable=1))
+    pair = {"domain": "", "positions": 1, "new": 1, "old": 0, "answers": 1}
+    good = {"device": "0" * 32, "line": "demo", "release": 3, "fate": "committed", "pairs": [pair]}
+    device.folder.mkdir()
+    device.store.word.write_text(json.dumps(good | spoilt))
+    device.step("on battery")
+    assert device.store.word.exists()
+    device.step()
+    assert [word.release for word in device.channel.words] == ([1] if spoilt else [3, 1])
 
 
 def test_two_devices_have_two_numbers(tmp_path: Path, signed: SignedChannel) -> None:
