@@ -106,7 +106,8 @@ class Web:
                 skipped = first if answer.status == 200 else 0
                 if skipped:
                     self._expect_patience(url)
-                yield from _part(self._pace.watch(self._body(answer)), skipped, count)
+                body = self._pace.watch(self._body(answer), parse_url(url).netloc or url)
+                yield from _part(body, skipped, count)
         finally:
             answer.close()
 

@@ -35,7 +35,7 @@ class CloudChannel:
         """See `Source`."""
         request = pb.FetchRequest(path=path, first=first, count=count)
         pieces = self._client.read(f"{_SERVICE}/Fetch", request, pb.Piece, _FETCH_TIMEOUT_S)
-        return self._pace.watch(piece.data for piece in pieces)
+        return self._pace.watch((piece.data for piece in pieces), "the cloud")
 
     def news(self, known: int) -> Iterator[int]:
         """Versions of what is offered, as they come; it waits for ever."""

@@ -57,9 +57,9 @@ class Pace:
     least_bytes: int = 1 << 15
 
     def watch(
-        self, pieces: Iterator[bytes], clock: Callable[[], float] = time.monotonic
+        self, pieces: Iterator[bytes], sender: str, clock: Callable[[], float] = time.monotonic
     ) -> Iterator[bytes]:
-        """The same pieces; what the reader does meanwhile takes no time.
+        """The same pieces; what the reader does meanwhile takes no time. `sender` is for people.
 
         Raises ChannelUnavailable when they come too slowly.
         """
@@ -69,8 +69,7 @@ class Pace:
             yield piece
             if waited_s >= self.window_s:
                 if came < self.least_bytes:
-                    raise ChannelUnavailable(
-                        f"only {came:,} bytes came in {waited_s:.3g} s: it is given up"
-                    )
+                    text = f"only {came:,} bytes came from {sender} in {waited_s:.3g} s"
+                    raise ChannelUnavailable(f"{text}: it is given up")
                 waited_s, came = 0.0, 0
             asked_s = clock()

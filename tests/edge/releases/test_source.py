@@ -34,7 +34,7 @@ PACE = Pace(window_s=10.0, least_bytes=100)
 def test_a_pace_that_is_kept_changes_nothing(sizes: list[tuple[float, int]]) -> None:
     """Ten bytes in each second at least, so a hundred in each window."""
     clock = Clock()
-    came = list(PACE.watch(clock.pieces(sizes), clock))
+    came = list(PACE.watch(clock.pieces(sizes), "it", clock))
     assert [len(piece) for piece in came] == [size for _, size in sizes]
 
 
@@ -42,7 +42,7 @@ def test_a_pace_that_is_kept_changes_nothing(sizes: list[tuple[float, int]]) -> 
 def test_a_slower_one_is_given_up_after_a_window(sizes: list[tuple[float, int]]) -> None:
     clock, came = Clock(), 0
     with pytest.raises(ChannelUnavailable, match="it is given up"):
-        for piece in PACE.watch(clock.pieces(sizes), clock):
+        for piece in PACE.watch(clock.pieces(sizes), "it", clock):
             came += len(piece)
     last_s = next(s for n, (s, _) in enumerate(sizes) if sum(t for t, _ in sizes[: n + 1]) >= 10)
     assert came < 100
@@ -52,13 +52,13 @@ def test_a_slower_one_is_given_up_after_a_window(sizes: list[tuple[float, int]])
 def test_a_fast_beginning_buys_no_slow_end() -> None:
     clock = Clock()
     sizes = [(0.1, 1_000_000)] * 200 + [(6.0, 10)] * 4
-    with pytest.raises(ChannelUnavailable, match="only 20 bytes came in 12 s"):
-        list(PACE.watch(clock.pieces(sizes), clock))
+    with pytest.raises(ChannelUnavailable, match="only 20 bytes came from it in 12 s"):
+        list(PACE.watch(clock.pieces(sizes), "it", clock))
 
 
 def test_a_slow_reader_is_not_the_sources_fault() -> None:
     clock, came = Clock(), 0
-    for piece in PACE.watch(clock.pieces([(0.1, 1)] * 20), clock):
+    for piece in PACE.watch(clock.pieces([(0.1, 1)] * 20), "it", clock):
         came += len(piece)
         clock.now_s += 100.0
     assert came == 20
