@@ -41,9 +41,10 @@ def _digest_of_unchanged(file: Path) -> str:
     """Of one that this process may have read before. Raises BadModelFile."""
     try:
         found = file.stat()
+        state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return _digest_once(file, state)
     except OSError as error:
         raise BadModelFile(file.name, f"cannot be read: {error.strerror or error}") from error
-    return _digest_once(file, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
 
 
 @lru_cache(maxsize=8)
@@ -215,7 +216,9 @@ class DraftStore:
             except BlockingIOError as error:
                 raise Busy("another process is changing the drafts of this device") from error
             with self.failing(), suppress(FileNotFoundError):
-                self._written()  # what the disk does not give is not none: it would be replaced
+                # What the disk does not give is not none: it would be replaced, and removed.
+                os.stat(f"{self._files}/.")
+                self._written()
             yield
 
     def _written(self) -> bytes:

@@ -4,13 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from outrider_edge.errors import BadModelFile, BadRelease, Busy, StoreFailed
 from outrider_edge.releases.store import DraftStore, digest_of
+
+_NOBODY = 65534
 
 
 @pytest.fixture
@@ -60,8 +66,40 @@ def test_names_that_no_file_can_have_count_as_missing(store: DraftStore, tmp_pat
 
 
 def test_a_draft_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadModelFile, match=r"a folder: cannot be read: Is a directory"):
+        (tmp_path / "a folder").mkdir()
+        DraftStore(tmp_path / "drafts", tmp_path / "a folder")
     with pytest.raises(BadModelFile, match=r"absent\.gguf: cannot be read"):
         DraftStore(tmp_path, tmp_path / "absent.gguf")
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """To whom folders may be closed; root they never are."""
+    mine = os.geteuid()
+    os.seteuid(mine or _NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
+
+
+def test_drafts_that_the_disk_does_not_give_are_not_taken_for_none() -> None:
+    """They would be removed as soon as it does."""
+    with TemporaryDirectory() as place:
+        folder, factory = Path(place), Path(place) / "factory.gguf"
+        folder.chmod(0o777)
+        factory.write_bytes(b"factory")
+        store = DraftStore(folder / "drafts", factory)
+        with nobody():
+            name = added(store, folder, b"better")
+            store.write(replace(store.pointer(), active=name))
+            (folder / "drafts" / "files").chmod(0)
+            with pytest.raises(StoreFailed, match="Permission denied"), store.changing():
+                store.write(store.pointer())
+            assert store.pointer().drafting == digest_of(factory)  # answers go on
+            (folder / "drafts" / "files").chmod(0o700)
+            assert store.pointer().drafting == name
 
 
 def test_what_is_kept_stays_and_the_rest_goes(store: DraftStore, tmp_path: Path) -> None:
