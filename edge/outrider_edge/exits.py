@@ -54,7 +54,8 @@ _ADVICE: Mapping[type[EdgeError], str] = {
     CloudUnavailable: "start one with `outrider-cloud serve --target ...`, name another with "
     "--cloud (and --ca if it uses TLS), or use --mode local",
     CloudRefused: "check --token-file, --ca and --cloud",
-    LocalOnly: "leave local-only out of your settings; only --mode local answers without",
+    LocalOnly: "leave local-only out of your settings; --mode local needs no connection, "
+    "nor does a folder as a channel",
     ProtocolError: "device and cloud must be of versions that fit",
 }
 

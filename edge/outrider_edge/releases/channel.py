@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from outrider_edge.client import Address, CloudClient, Network
 from outrider_edge.errors import BadSettings
@@ -16,6 +17,8 @@ from outrider_edge.releases.report import Word
 from outrider_edge.releases.settings import CLOUD, Following
 from outrider_edge.releases.source import FolderSource, Source
 from outrider_edge.web import Web, WebSource
+
+_FILE: Final = "file://"  # before a folder, as repositories may be called where they are made
 
 
 class Quiet:
@@ -62,8 +65,8 @@ def opened(
             with closing(client):
                 channel = CloudChannel(client)
                 yield channel if following.report else Mute(channel)
-    elif "://" in where:
+    elif "://" in where and not where.startswith(_FILE):
         with closing(Web(meter, local_only=local_only)) as web:
             yield Quiet(WebSource(web, where))
     else:
-        yield Quiet(FolderSource(Path(os.path.expanduser(where))))
+        yield Quiet(FolderSource(Path(os.path.expanduser(where.removeprefix(_FILE)))))

@@ -31,8 +31,10 @@ def read(following: Following, meter: Meter, *, local_only: bool = False) -> byt
 
 
 @pytest.mark.parametrize("local_only", [True, False])
-def test_a_folder_needs_no_connection(following: Following, local_only: bool) -> None:
+@pytest.mark.parametrize("before", ["", "file://"])
+def test_a_folder_needs_no_connection(following: Following, local_only: bool, before: str) -> None:
     meter = Meter()
+    following = replace(following, channel=before + following.channel)
     assert read(following, meter, local_only=local_only) == b"root"
     assert meter.traffic == Traffic(0, 0)
 
@@ -58,7 +60,7 @@ def test_an_address_is_asked_over_the_web(following: Following, repository: Path
         assert len(server.asked) == asked
 
 
-@pytest.mark.parametrize("where", ["http://example.invalid", "ftp://127.0.0.1", "file:///tmp"])
+@pytest.mark.parametrize("where", ["http://example.invalid", "ftp://127.0.0.1"])
 def test_other_ways_lead_nowhere(following: Following, where: str) -> None:
     with pytest.raises(BadSettings):
         read(replace(following, channel=where), Meter())
