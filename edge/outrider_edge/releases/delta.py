@@ -57,21 +57,21 @@ def apply_delta(base: Path, delta: Path, target: Path) -> None:
     Raises BadRelease for a delta that is damaged or of another base, OSError as it comes.
     """
     with base.open("rb") as old, delta.open("rb") as changes, target.open("wb") as out:
-        head = _read_head(changes, delta.name)
+        head = _read_head(changes)
         made = sha256()
-        for piece in _pieces(changes, head, delta.name):
+        for piece in _pieces(changes, head):
             before = old.read(len(piece))
             if len(before) != len(piece):
-                raise BadRelease(f"{delta.name} was made for a longer file than {base.name}")
+                raise BadRelease("it was made for a longer file than is here")
             after = np.frombuffer(before, np.uint8) + np.frombuffer(piece, np.uint8)
             made.update(after.data)
             out.write(after.data)
         # A right result had the right base. That is hashed only to say what went wrong.
         wrong = made.digest() != head.result_sha256
         if old.read(1) or (wrong and _differs(old, head)):
-            raise BadRelease(f"{delta.name} was made for another file than {base.name}")
+            raise BadRelease("it was made for another file than is here")
         if wrong:
-            raise BadRelease(f"{delta.name} does not make the file it promises")
+            raise BadRelease("it does not make the file it promises")
 
 
 def _differs(old: BufferedReader, head: DeltaHead) -> bool:
@@ -79,35 +79,35 @@ def _differs(old: BufferedReader, head: DeltaHead) -> bool:
     return file_digest(old, "sha256").digest() != head.base_sha256
 
 
-def _read_head(changes: IO[bytes], name: str) -> DeltaHead:
+def _read_head(changes: IO[bytes]) -> DeltaHead:
     data = changes.read(_HEAD.size)
     if len(data) != _HEAD.size or not data.startswith(_MAGIC):
-        raise BadRelease(f"{name} is no delta")
+        raise BadRelease("it is no delta")
     _, *values = _HEAD.unpack(data)
     head = DeltaHead(*values)
     if not 0 < head.block_bytes <= MAX_BLOCK_BYTES:
-        raise BadRelease(f"{name} is malformed: its blocks have no sensible size")
+        raise BadRelease("it is malformed: its blocks have no sensible size")
     return head
 
 
-def _pieces(changes: IO[bytes], head: DeltaHead, name: str) -> Iterator[memoryview]:
+def _pieces(changes: IO[bytes], head: DeltaHead) -> Iterator[memoryview]:
     left, unpacker = head.size_bytes, zstandard.ZstdDecompressor()
     while left:
         size = min(left, head.block_bytes)
         prefix = changes.read(_LENGTH.size)
         length = _LENGTH.unpack(prefix)[0] if len(prefix) == _LENGTH.size else 0
         if not 0 < length <= size + _SLACK_BYTES:
-            raise BadRelease(f"{name} is cut short or malformed")
+            raise BadRelease("it is cut short or malformed")
         frame = changes.read(length)
         try:
             # Room is made for what a frame says it holds, before it is seen to hold it.
             if zstandard.frame_content_size(frame) != size:
-                raise BadRelease(f"{name} is malformed: a block is not as long as it should be")
+                raise BadRelease("it is malformed: a block is not as long as it should be")
             block = memoryview(unpacker.decompress(frame))
         except zstandard.ZstdError as error:
-            raise BadRelease(f"{name} is damaged") from error
+            raise BadRelease("it is damaged") from error
         left -= size
         for start in range(0, size, _PIECE_BYTES):
             yield block[start : start + _PIECE_BYTES]
     if changes.read(1):
-        raise BadRelease(f"{name} is malformed: it goes on after its end")
+        raise BadRelease("it is malformed: it goes on after its end")

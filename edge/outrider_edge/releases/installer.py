@@ -42,6 +42,7 @@ class Installer:
 
     def __init__(self, source: Source, store: DraftStore, told: Told) -> None:
         self._source, self._store, self._told = source, store, told
+        self.unused: list[str] = []  # why smaller forms were not, for people
 
     def install(self, offer: Offer, pointer: Pointer) -> str:
         """The name under which the release is in the store now; the full file comes last."""
@@ -53,7 +54,8 @@ class Installer:
                 continue  # damaged: what is made of it, or lies over it, would be to blame
             try:
                 return self._from(part, offer)
-            except (BadRelease, NotOffered, NoRoom):  # a delta needs room for what it makes too
+            except (BadRelease, NotOffered, NoRoom) as error:  # a delta needs room for two files
+                self.unused.append(f"its {part.kind.value} was not used: {error}")
                 self._store.incoming(part.sha256).unlink(missing_ok=True)
                 self._made(offer).unlink(missing_ok=True)
         return self._from(offer.full, offer)

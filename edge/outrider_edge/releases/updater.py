@@ -7,6 +7,7 @@ knows neither connections nor how often to step.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 
 from packaging.version import Version
@@ -150,8 +151,9 @@ class Updater:
         if (problem := self._unfit(offer, pointer)) is not None:
             return Step(State.UNFIT, number, f"release {number} does not fit: {problem}")
         told(Phase.FETCHING)
+        installer = Installer(self._channel, self._store, progress)
         try:
-            name = Installer(self._channel, self._store, progress).install(offer, pointer)
+            name = installer.install(offer, pointer)
         except (BadRelease, CloudRefused, NotOffered) as error:  # the other one may still be had
             return Step(State.UNAVAILABLE, number, f"release {number} is not to be had: {error}")
         try:
@@ -162,7 +164,8 @@ class Updater:
         if objection is not None:
             return self._refuse(offer, pointer, objection)
         told(Phase.BEGINNING)
-        return self._begin(offer, name, pointer)
+        step = self._begin(offer, name, pointer)
+        return replace(step, text="; ".join((step.text, *installer.unused)))
 
     def _renumbered(self, pointer: Pointer, offers: list[Offer]) -> Pointer:
         """What is in use may have been released again: it is known by the number on offer."""

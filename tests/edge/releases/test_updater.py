@@ -164,7 +164,11 @@ def test_the_full_file_is_the_way_out(
         signed.sign()
     else:
         delta.write_bytes(bytes(len(data)) if damage == "swapped" else data[: len(data) // 2])
-    assert device.step().state is State.ON_TRIAL
+    step = device.step()
+    assert step.state is State.ON_TRIAL
+    wrong = damage == "of another base"
+    why = "it was made for another file than is here" if wrong else "the source keeps sending other"
+    assert f"its delta was not used: {why}" in step.text
     assert device.channel.fetched(".gguf") == SHIPPED_DRAFT.stat().st_size
 
 
