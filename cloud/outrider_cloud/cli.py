@@ -25,7 +25,11 @@ from outrider_cloud.flags import (
 )
 from outrider_cloud.launch import Serving, launch
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.callback()
@@ -67,7 +71,7 @@ def serve(  # noqa: PLR0913 - one parameter a flag
 
     Each setting may also stand in the file given by --config, or in the environment as
     OUTRIDER_CLOUD_ and its name; flags count most. Listening beyond loopback needs --tls-cert,
-    --tls-key and --token-file. Exit code 2: something you gave is wrong; 1: the engine failed.
+    --tls-key and --token-file. Exit code 2: something you gave is wrong; 1: it failed otherwise.
     """
     log.configure()
 

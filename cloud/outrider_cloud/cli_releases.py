@@ -69,11 +69,12 @@ def fleet_command(
 ) -> None:
     """Say which releases are on which devices, how they do, and which are halted.
 
-    Exit code 2: something you gave is wrong; 1: the cloud did not answer.
+    Exit code 2: something you gave is wrong; 1: the cloud did not answer, or this
+    cannot be written.
     """
     with ending():
         found = ask(cloud, ca, token_file)
         if as_json:
-            print(json.dumps(fleet_json(found)))
+            print(json.dumps(fleet_json(found)), flush=True)
         else:
             Console().print(fleet_text(found), highlight=False)

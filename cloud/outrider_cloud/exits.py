@@ -1,5 +1,6 @@
 """How a command ends when something goes wrong: a line on stderr, a code for whose turn it is."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,16 @@ def ending() -> Iterator[None]:
     try:
         yield
     except (SettingsError, ConfigError, TargetError, UnicodeDecodeError) as error:
-        _fail(error, 2)
+        _fail(error, str(error), 2)
     except (EngineError, ClientError) as error:
-        _fail(error, 1)
+        _fail(error, str(error), 1)
+    except OSError as error:  # full standard output, say
+        if error.errno == errno.EPIPE:
+            raise  # typer ends quietly when nobody reads on
+        reason = error.strerror or type(error).__name__
+        _fail(error, reason if error.filename is None else f"{error.filename}: {reason}", 1)
 
 
-def _fail(error: Exception, code: int) -> None:
-    print(f"outrider-cloud: {error}", file=sys.stderr)
+def _fail(error: Exception, reason: str, code: int) -> None:
+    print(f"outrider-cloud: {reason}", file=sys.stderr)
     raise typer.Exit(code) from error

@@ -117,8 +117,11 @@ def asked(
     *flags: str,
     token_file: Path | None = None,
     environ: dict[str, str] | None = None,
+    stdout: Path | None = None,
 ) -> tuple[int, str, str]:
-    """Exit code and what `outrider-cloud fleet` says of a channel that has heard these."""
+    """Exit code and what `outrider-cloud fleet` says of a channel that has heard these, in this
+    process or, with another standard output, in one of its own.
+    """
     token = "of-anna" if token_file is not None else None
 
     async def scene() -> tuple[int, str, str]:
@@ -126,6 +129,8 @@ def asked(
             for each in reports:
                 await channel.report(each, token)
             where = ("--cloud", f"localhost:{channel.server.address.port}")
+            if stdout is not None:
+                return await asyncio.to_thread(command_into, stdout, *where, *flags)
             return await asyncio.to_thread(command, *where, *flags, **(environ or {}))
 
     return asyncio.run(scene())
@@ -134,6 +139,21 @@ def asked(
 def command(*flags: str, **environ: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, ["fleet", *flags], env=environ)
     return result.exit_code, result.stdout, result.stderr
+
+
+def command_into(stdout: Path, *flags: str) -> tuple[int, str, str]:
+    words = (sys.executable, "-m", "outrider_cloud", "fleet", *flags)
+    with stdout.open("w") as file:
+        done = subprocess.run(words, stdout=file, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode, "", done.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_fleet_that_cannot_be_written_is_one_line(
+    repository: SimulatedRepository, flags: tuple[str, ...]
+) -> None:
+    code, _, said = asked(repository.folder, [], *flags, stdout=Path("/dev/full"))
+    assert (code, said) == (1, "outrider-cloud: No space left on device\n")
 
 
 def test_fleet_says_it_as_json(repository: SimulatedRepository) -> None:

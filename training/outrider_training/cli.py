@@ -5,7 +5,7 @@ It does not know how anything is done.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import torch
 import typer
@@ -101,5 +101,12 @@ def main() -> None:
     try:
         app()
     except (TrainingError, CloudError, EdgeError, SettingsError, ShardError, StoreError) as error:
-        typer.echo(f"outrider-train: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:  # full standard output, say; typer keeps a closed pipe to itself
+        reason = error.strerror or type(error).__name__
+        _fail(reason if error.filename is None else f"{error.filename}: {reason}")
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"outrider-train: {reason}", err=True)
+    sys.exit(1)

@@ -1,6 +1,8 @@
 """`outrider-train keys`, `publish` and `rollout`, as they are typed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,27 @@ def test_what_makes_no_sense_is_said_at_once(
     result = shell.run(*words)
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize("words", [("keys", "show"), ("keys", "show", "--json"), ("--help",)])
+def test_what_cannot_be_written_is_one_line(shell: Shell, words: tuple[str, ...]) -> None:
+    where = () if words == ("--help",) else ("--repository", shell.place)
+    command = (sys.executable, "-m", "outrider_training", *words, *where)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "outrider-train: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_nobody_who_reads_on_is_no_error(shell: Shell) -> None:
+    command = (sys.executable, "-m", "outrider_training", "keys", "show", "--json")
+    with subprocess.Popen(
+        (*command, "--repository", shell.place), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
 
 
 def test_an_unknown_line_is_named(shell: Shell) -> None:
