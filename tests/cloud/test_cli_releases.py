@@ -156,6 +156,15 @@ def test_a_fleet_that_cannot_be_written_is_one_line(
     assert (code, said) == (1, "outrider-cloud: No space left on device\n")
 
 
+def test_help_says_what_stands_in_brackets() -> None:
+    environ = {"COLUMNS": "160"}
+    assert (
+        "[default: 127.0.0.1:50051]"
+        in CliRunner().invoke(app, ["releases", "--help"], env=environ).stdout
+    )
+    assert '{"tokens": [ids]}' in CliRunner().invoke(app, ["alone", "--help"], env=environ).stdout
+
+
 def test_fleet_says_it_as_json(repository: SimulatedRepository) -> None:
     reports = [report(COMMITTED, domains=[GOOD]), *(report(REVERTED) for _ in range(20))]
     code, said, _ = asked(repository.folder, reports, "--json")

@@ -34,7 +34,9 @@ Online = Annotated[
 Where = Annotated[
     str,
     typer.Option(
-        "--repository", metavar="WHERE", help="A folder, a URL, or hf://ORG/REPO[@REVISION]."
+        "--repository",
+        metavar="WHERE",
+        help="A folder or a URL; hf://ORG/REPO[@REVISION] on the Hub.",
     ),
 ]
 Named = Annotated[

@@ -166,6 +166,18 @@ def test_nobody_who_reads_on_is_no_error(shell: Shell) -> None:
         assert running.stderr.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("keys", "create"), ("[@REVISION]", "[root.json beside OFFLINE]")),
+        (("publish",), ("[@REVISION]", "[the report's]", "[the one here]")),
+    ],
+)
+def test_help_says_what_stands_in_brackets(words: tuple[str, ...], told: tuple[str, ...]) -> None:
+    said = CliRunner().invoke(cli.app, [*words, "--help"], env={"COLUMNS": "160"}).stdout
+    assert all(text in said for text in told)
+
+
 def test_an_unknown_line_is_named(shell: Shell) -> None:
     refused = shell.run("rollout", "demo").exception
     assert isinstance(refused, RolloutError)
