@@ -170,6 +170,26 @@ def test_places_that_cannot_be_used_are_named(scene: Scene, tmp_path: Path) -> N
         scene.destination.fetch(TIMESTAMP_PATH, tmp_path / "copy", size + 9)
 
 
+@pytest.mark.parametrize(
+    "scheme", ["reference", "jupyter", "dbfs", "generic", "github", "dir", "asyncwrapper"]
+)
+def test_what_wants_more_than_a_url_is_no_place(scheme: str) -> None:
+    with pytest.raises(DestinationError, match=f"^{scheme}: no place to publish to: "):
+        open_destination(f"{scheme}://secret")
+
+
+def test_a_url_of_another_sense_is_no_place() -> None:
+    with pytest.raises(DestinationError, match=r"^metadata/1\.root\.json: ValueError$"):
+        Repository(open_destination("data://secret")).look()
+
+
+@pytest.mark.parametrize("where", ["zip::file://{}", "dir::file://{}", "simplecache::file://{}"])
+def test_a_url_within_a_url_is_no_place(scene: Scene, where: str) -> None:
+    """Keys may lie there, where everybody reads."""
+    with pytest.raises(DestinationError, match=r"^[a-z]+: no place .* a URL within a URL \(::\)$"):
+        open_destination(where.format(scene.place))
+
+
 def test_what_somebody_else_put_there_is_not_signed_anew(
     scene: Scene, second: Path, tmp_path: Path
 ) -> None:

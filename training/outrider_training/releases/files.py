@@ -195,3 +195,5 @@ def _failing(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise DestinationError(path, error.strerror or type(error).__name__) from error
+    except ValueError as error:  # of fsspec's, where a URL is of its kind but makes no sense
+        raise DestinationError(path, type(error).__name__) from error

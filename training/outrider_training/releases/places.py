@@ -22,13 +22,15 @@ def open_destination(where: str) -> Destination:
     if where.startswith(_HUB):
         repository, _, revision = where.removeprefix(_HUB).partition("@")
         return HubDestination(repository, revision or None)
+    outer, chained, _ = where.partition("::")
+    scheme = outer.partition("://")[0]
+    if chained:  # what lies in it would be unknown, keys perhaps
+        raise DestinationError(scheme, "no place to publish to: a URL within a URL (::)")
     try:
         files, root = fsspec.url_to_fs(where)
     except ImportError as error:  # fsspec says which package speaks to such a place
-        scheme = where.partition("://")[0]
         raise DestinationError(scheme, f"no place to publish to: {error}") from error
-    except (ValueError, OSError) as error:
-        scheme = where.partition("://")[0]
+    except (ValueError, OSError, TypeError, AttributeError) as error:  # some want more than a URL
         raise DestinationError(scheme, f"no place to publish to: {type(error).__name__}") from error
     if isinstance(files, LocalFileSystem):
         return FileDestination(LocalFiles(Path(root)))
