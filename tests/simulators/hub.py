@@ -201,5 +201,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _fail(self, status: int, code: str) -> None:
         self.send_response(status)
         self.send_header("X-Error-Code", code)
+        self.send_header("Retry-After", "0")
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -1,5 +1,8 @@
 """A repository in a model repository of the Hub, over real sockets."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +94,44 @@ def test_a_hub_that_does_not_answer_is_no_empty_repository(hub: Hub) -> None:
     hub.refuse_reads = 403
     with pytest.raises(DestinationError):
         empty.look()
+
+
+@pytest.mark.parametrize("status", [403, 501])
+def test_a_hub_that_fails_is_told_by_its_status(hub: Hub, status: int) -> None:
+    hub.refuse_reads = status
+    with pytest.raises(DestinationError, match=rf"root\.json: the Hub said {status}$"):
+        Repository(HubDestination(hub.name, endpoint=hub.endpoint)).look()
+
+
+def test_a_hub_that_is_not_there_cannot_be_reached() -> None:
+    nowhere = HubDestination("org/drafts", endpoint="http://127.0.0.1:9")
+    with pytest.raises(DestinationError, match=r"^org/drafts: the Hub cannot be reached$"):
+        nowhere.changing().__enter__()
+
+
+def show_keys(**environ: str) -> str:
+    """What is complained of by `outrider-train keys show`."""
+    words = (sys.executable, "-m", "outrider_training", "keys", "show")
+    done = subprocess.run(
+        (*words, "--repository", "hf://org/drafts"),
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+def test_a_command_says_one_line_of_a_hub_that_fails(hub: Hub) -> None:
+    """Whatever the library would say of it."""
+    assert show_keys(HF_HUB_OFFLINE="1") == (
+        "outrider-train: metadata/1.root.json: the Hub cannot be reached\n"
+    )
+    hub.refuse_reads = 503
+    assert show_keys(HF_ENDPOINT=hub.endpoint) == (
+        "outrider-train: metadata/1.root.json: the Hub said 503\n"
+    )
 
 
 def test_longer_files_than_expected_are_not_fetched(hub: Hub, on_hub: Scene) -> None:

@@ -5,6 +5,7 @@ token are the library's own (HF_ENDPOINT, HF_TOKEN).
 """
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError, of its client
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+)
 
 from outrider_training.errors import TrainingError
 from outrider_training.releases.destination import TIMESTAMP_PATH, Shipment, Upload
@@ -33,6 +40,7 @@ class HubDestination:
     ) -> None:
         self._repository, self._revision = repository, revision or constants.DEFAULT_REVISION
         self._api = HfApi(endpoint=endpoint or constants.ENDPOINT, library_name="outrider")
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # we say it ourselves
         self._commit: str | None = None  # that is read from, while something is changed
 
     def holds(self, path: Path) -> bool:
@@ -116,4 +124,14 @@ class HubDestination:
                 raise RepositoryBusyError from error
             raise DestinationError(what, f"the Hub said {error.response.status_code}") from error
         except Exception as error:  # whatever the library's HTTP client raises
-            raise DestinationError(what, f"the Hub failed: {type(error).__name__}") from error
+            raise DestinationError(what, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Behind a file that is not in the library's cache stands why the Hub was of no help."""
+    cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+    if isinstance(cause, HfHubHTTPError):
+        return f"the Hub said {cause.response.status_code}"
+    if isinstance(cause, (HTTPError, OfflineModeIsEnabled)):
+        return "the Hub cannot be reached"
+    return f"the Hub failed: {type(cause or error).__name__}"
