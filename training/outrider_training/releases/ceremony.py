@@ -77,10 +77,18 @@ def _check_room(hands: Hands, anchor: Path) -> None:
         raise KeyUnusableError(anchor, "is the root of another repository")
 
 
+def _read(repository: Repository, hands: Hands, *written: KeyFolder) -> Edition:
+    """What is there, if these can be written afterwards. Raises what `Repository.read` does."""
+    before = repository.read(hands.online, hands.offline)
+    for folder in written:
+        folder.check_writable()
+    return before
+
+
 def rotate_online(repository: Repository, hands: Hands) -> str:
     """A new online key, whose id is returned; what the old one signs is worth nothing."""
     with repository.changing():
-        before = repository.read(hands.online, hands.offline)
+        before = _read(repository, hands, hands.online)
         root, targets = _copies(before)
         old = list(root.roles[ONLINE_ROLES[0]].keyids)
         fresh = hands.online.create().public_key
@@ -98,7 +106,7 @@ def rotate_online(repository: Repository, hands: Hands) -> str:
 def rotate_offline(repository: Repository, hands: Hands, named: str) -> str:
     """A new offline key in the place of this one; its id."""
     with repository.changing():
-        before = repository.read(hands.online, hands.offline)
+        before = _read(repository, hands, *hands.both)
         old = offline_key(before, named)
         root, targets = _copies(before)
         fresh = hands.offline.create().public_key
@@ -113,7 +121,7 @@ def rotate_offline(repository: Repository, hands: Hands, named: str) -> str:
 def revoke_offline(repository: Repository, hands: Hands, named: str) -> str:
     """Do without an offline key; its id. Raises KeyUnknownError if too few would be left."""
     with repository.changing():
-        before = repository.read(hands.online, hands.offline)
+        before = _read(repository, hands, *hands.both)
         old = offline_key(before, named)
         root, targets = _copies(before)
         if len(root.roles[Root.type].keyids) <= root.roles[Root.type].threshold:
@@ -135,6 +143,7 @@ def renew(repository: Repository, online: KeyFolder, offline: KeyFolder | None) 
         if offline is None:
             releases = before.roles.releases.signed
             return repository.replace(before, Change(releases=releases), [online])
+        online.check_writable()
         return _replace_all(repository, before, _copies(before), Hands(offline, online))
 
 

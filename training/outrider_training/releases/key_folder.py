@@ -7,6 +7,7 @@ which key is for what.
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,6 +43,14 @@ class KeyFolder:
         signer = CryptoSigner.generate_ed25519()
         self._write(self._place(signer.public_key.keyid), signer.private_bytes)
         return signer
+
+    def check_writable(self) -> None:
+        """Before something is done that must be written here."""
+        try:
+            with NamedTemporaryFile(prefix=".check-", dir=self.path) as file:
+                file.write(b"?")
+        except OSError as error:
+            raise KeyUnusableError(self.path, error.strerror or str(error)) from error
 
     def remove(self, key_id: str) -> None:
         """If it is there: for keys that nobody believes any more."""
