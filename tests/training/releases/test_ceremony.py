@@ -42,7 +42,7 @@ def test_keys_are_for_their_owner_alone_and_never_overwritten(scene: Scene) -> N
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert b"PRIVATE KEY" in key.read_bytes()
     before = {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()}
-    with pytest.raises(KeyUnusableError, match="holds keys already"):
+    with pytest.raises(KeyUnusableError, match=r"holds keys already: name another .* remove them"):
         scene.begin()
     fresh = Hands(KeyFolder(scene.folder / "a"), KeyFolder(scene.folder / "b"))
     with pytest.raises(RepositoryMissingError, match="there is a repository already"):

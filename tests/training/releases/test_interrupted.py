@@ -10,7 +10,11 @@ import pytest
 
 from outrider_training.releases import ceremony
 from outrider_training.releases.destination import Upload
-from outrider_training.releases.errors import DestinationError
+from outrider_training.releases.errors import (
+    DestinationError,
+    KeyUnusableError,
+    RepositoryMissingError,
+)
 from outrider_training.releases.files import FileDestination, LocalFiles
 from tests.simulators.release_reader import ReleaseReader
 from tests.training.releases.scene import LINE, Scene, gate_report, learnt
@@ -139,3 +143,26 @@ def test_a_lost_key_is_replaced_in_a_second_attempt(
     scene.destination = sound
     ceremony.rotate_online(scene.repository, scene.hands)
     assert seen_by(known) == before
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_repository_that_did_not_come_to_be_is_made_with_other_keys(
+    tmp_path: Path, writes: int
+) -> None:
+    """Targets, releases, snapshot, timestamp, root: what the first try left is in nobody's way."""
+    scene = Scene(tmp_path)
+    sound, scene.destination = (
+        scene.destination,
+        FileDestination(DyingFiles(scene.place, writes)),
+    )
+    with pytest.raises(DestinationError, match="the disk is full"):
+        scene.begin()
+    scene.destination = sound
+    with pytest.raises(KeyUnusableError, match="if they are of a try that failed"):
+        scene.begin()
+    with pytest.raises(RepositoryMissingError, match="there is no repository"):
+        scene.repository.look()
+    for folder in scene.hands.both:
+        folder.path.rename(folder.path.with_name(f"worthless-{folder.path.name}"))
+    scene.begin()
+    scene.reader().look()

@@ -19,6 +19,10 @@ from outrider_training.releases.repository import Change, Repository
 from outrider_training.releases.roles import OFFLINE_ROLES, ONLINE_ROLES, delegating, first_root
 
 _LEAST_ID_LETTERS: Final = 8  # by which a key is named
+_HELD: Final = (
+    "holds keys already: name another folder, or, if they are of a try that failed and "
+    "`outrider-train keys show` finds no repository, remove them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def create(
 def _check_room(hands: Hands, anchor: Path) -> None:
     for folder in hands.both:
         if folder.signers():
-            raise KeyUnusableError(folder.path, "holds keys already")
+            raise KeyUnusableError(folder.path, _HELD)
     if anchor.exists():
         raise KeyUnusableError(anchor, "is the root of another repository")
 
