@@ -92,7 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/api/"):
             self._resolve(with_body=True)
             return
-        commit = self.hub.at(path.rsplit("/", 1)[-1]) if self._may(path) else None
+        if not self._may(path):
+            return
+        commit = self.hub.at(path.rsplit("/", 1)[-1])
         if commit is None:
             self._fail(404, "RevisionNotFound")
         else:
