@@ -79,6 +79,8 @@ def _check_room(hands: Hands, anchor: Path) -> None:
             raise KeyUnusableError(folder.path, _HELD)
     if anchor.exists():
         raise KeyUnusableError(anchor, "is the root of another repository")
+    if not anchor.parent.is_dir():
+        raise KeyUnusableError(anchor.parent, "is no folder")
 
 
 def _read(repository: Repository, hands: Hands, *written: KeyFolder) -> Edition:
