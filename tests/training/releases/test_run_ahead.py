@@ -5,6 +5,7 @@ exchanged the owner goes on, and so do devices that have seen all of it, and the
 import json
 from copy import deepcopy
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,18 @@ def test_a_number_that_no_device_reads_leaves_the_owner_the_line(
     assert done.number == 2
     assert device.look().line(LINE) == Line(next=2, percent=10)
     assert cloud_reads(honest) == device.look().line(LINE)
+
+
+def test_many_files_of_one_number_end_no_line(honest: Scene, second: Path, tmp_path: Path) -> None:
+    """As many as are remembered, so that there was no room for another."""
+    thief = Thief(honest)
+    files = {sha256(bytes([number])).hexdigest(): 1 for number in range(128)}
+    thief.remember({LINE: {"highest": 1, "former": [], "files": files}})
+    thief.sign(9)
+    ceremony.rotate_online(honest.repository, honest.hands)
+    third = learnt(second, "third.gguf", 3)
+    assert honest.publish(third, gate_report(tmp_path, third, second)).number == 2
+    assert honest.reader().look().line(LINE).next == 2
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"withdrawn": [0]}', b" " * (1 << 15)])

@@ -159,9 +159,10 @@ def _full_files(line: str, targets: Mapping[str, TargetFile]) -> dict[str, int]:
 
 
 def _worth_knowing(files: Mapping[str, int], line: Line) -> dict[str, int]:
-    """What was withdrawn, and the newest, which may be."""
-    newest = set(sorted(files.values())[-_NEWEST_FILES:]).union(line.withdrawn)
-    return {sha256: number for sha256, number in files.items() if number in newest}
+    """What was withdrawn, and the newest, which may be; one file a number, whatever was signed."""
+    named = {number: sha256 for sha256, number in files.items()}
+    newest = {*sorted(named)[-_NEWEST_FILES:], *line.withdrawn}
+    return {sha256: number for number, sha256 in named.items() if number in newest}
 
 
 def _remembered(releases: Targets) -> dict[str, _Remembered]:
