@@ -56,6 +56,12 @@ def shell(tmp_path: Path) -> Shell:
     return made
 
 
+def test_keys_are_made_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.said("keys", "create", tmp_path / "keys" / "offline", tmp_path / "keys" / "online")
+    assert (tmp_path / "keys" / "root.json").is_file()
+
+
 def test_from_keys_to_a_release_for_everybody(shell: Shell, second: Path) -> None:
     done = shell.publish(second, "--domain", "sql", "--target-id", "big")
     assert (done["number"], done["percent"]) == (1, 100)

@@ -79,8 +79,10 @@ def _check_room(hands: Hands, anchor: Path) -> None:
             raise KeyUnusableError(folder.path, _HELD)
     if anchor.exists():
         raise KeyUnusableError(anchor, "is the root of another repository")
-    if not anchor.parent.is_dir():
-        raise KeyUnusableError(anchor.parent, "is no folder")
+    try:
+        anchor.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyUnusableError(anchor.parent, error.strerror or str(error)) from error
 
 
 def _read(repository: Repository, hands: Hands, *written: KeyFolder) -> Edition:
