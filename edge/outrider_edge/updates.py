@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from outrider_edge.errors import EdgeError
@@ -106,11 +107,16 @@ class Updates:
         )
 
     def follow_until(self, stop: threading.Event, told: Callable[[str], None]) -> bool:
-        """Follow until `stop` is set, whatever is under way then; False if it ended by itself."""
-        thread = self.start(told)
-        while not stop.wait(_LISTEN_S) and thread.is_alive():
-            pass
-        self.close()
+        """Follow until `stop` is set, whatever is under way then; False if it ended by itself.
+
+        `told` is called here, so what it raises ends it.
+        """
+        said: SimpleQueue[str] = SimpleQueue()
+        with closing(self):
+            thread = self.start(said.put)
+            while not stop.is_set() and thread.is_alive():
+                with suppress(Empty):
+                    told(said.get(timeout=_LISTEN_S))
         return stop.is_set()
 
     def start(self, told: Callable[[str], None]) -> threading.Thread:
@@ -126,7 +132,7 @@ class Updates:
         on where it is.
         """
         self._stop.set()
-        self._account.record("listening")
+        self._account.record("closed")
 
 
 class _Wait:

@@ -209,6 +209,17 @@ def test_who_follows_ends_when_told_in_the_middle_of_a_file(
         assert desk.ledger()["bytes_received"] > 20_000
 
 
+def test_who_follows_and_is_not_heard_ends_with_a_line(desk: Desk) -> None:
+    where = ("--channel", str(desk.signed.folder), *desk.flags)
+    command = [sys.executable, "-m", "outrider_edge", "drafts", "follow", *where]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert ended.returncode == 4
+    assert ended.stderr == "outrider: No space left on device\n"
+
+
 def test_without_a_channel_there_is_nothing_to_do(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["drafts", "list", "--drafts", str(tmp_path)])
     assert result.exit_code == 2
