@@ -133,17 +133,18 @@ class Ledger:
         the entry of the same update that began before. The entry, if there is one.
         """
         values = (time.time(), ended, traffic.bytes_sent, traffic.bytes_received)
-        if onto is not None:
-            self._add(_UPDATES_SCHEMA, _MORE, (*values, onto))
-            return onto
+        if onto is not None and self._add(_UPDATES_SCHEMA, _MORE, (*values, onto))[0]:
+            return onto  # else somebody has removed the ledger
         if not traffic.bytes_sent and not traffic.bytes_received:
             return None
-        return self._add(_UPDATES_SCHEMA, "INSERT INTO updates VALUES (?, ?, ?, ?)", values)
+        return self._add(_UPDATES_SCHEMA, "INSERT INTO updates VALUES (?, ?, ?, ?)", values)[1]
 
-    def _add(self, schema: str, statement: str, values: tuple[object, ...]) -> int | None:
-        """The row."""
+    def _add(
+        self, schema: str, statement: str, values: tuple[object, ...]
+    ) -> tuple[int, int | None]:
+        """How many rows were written, and the new one."""
         if self._path is None:
-            return None
+            return 0, None
         with self._lock:
             try:
                 return self._insert(self._path, schema, statement, values)
@@ -151,15 +152,16 @@ class Ledger:
                 self.lost += 1
                 if self.lost == 1:
                     _log.warning("ledger unwritable file=%s error=%s", self._path.name, error)
-                return None
+                return 0, None
 
     def _insert(
         self, path: Path, schema: str, statement: str, values: tuple[object, ...]
-    ) -> int | None:
+    ) -> tuple[int, int | None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=5.0)) as connection, connection:
             connection.execute(schema)
-            return connection.execute(statement, values).lastrowid
+            written = connection.execute(statement, values)
+            return written.rowcount, written.lastrowid
 
 
 class Account:
@@ -185,7 +187,8 @@ class Account:
         def keep() -> None:
             while not over.wait(_UNDER_WAY_S):
                 with self._lock:
-                    self._entry = self._write("under way")
+                    if self._meter.traffic != self._recorded:
+                        self._entry = self._write("under way")
 
         thread = threading.Thread(target=keep, name="outrider-account", daemon=True)
         thread.start()

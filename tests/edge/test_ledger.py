@@ -81,3 +81,11 @@ def test_an_update_is_one_row_however_often_it_is_written(tmp_path: Path) -> Non
     account.record("listening")
     rows = sqlite3.connect(path).execute("SELECT ended, bytes_sent, bytes_received FROM updates")
     assert rows.fetchall() == [("committed", 5, 70), ("listening", 0, 1)]
+
+
+def test_a_ledger_that_is_removed_is_begun_anew(tmp_path: Path) -> None:
+    ledger, path = Ledger(tmp_path / "ledger.db"), tmp_path / "ledger.db"
+    entry = ledger.record_update("under way", Traffic(3, 4))
+    path.unlink()
+    assert ledger.record_update("under way", Traffic(1, 2), entry) is not None
+    assert totals(path).updates == UpdateTotal(looks=1, bytes_sent=1, bytes_received=2)
