@@ -33,12 +33,11 @@ class Ear:
         self._thread: threading.Thread | None = None
 
     def listen(self) -> None:
-        """From now on, if it does not yet. Raises what opening the channel raises."""
+        """From now on, if it does not yet. Raises what the functions raise."""
         if self._thread is None:
+            known = self._known()
             channel = self._open.enter_context(self._opened())
-            self._thread = threading.Thread(
-                target=self._listen, args=(channel, self._known()), daemon=True
-            )
+            self._thread = threading.Thread(target=self._listen, args=(channel, known), daemon=True)
             self._thread.start()
 
     def close(self) -> None:
