@@ -56,7 +56,7 @@ class Releasing:
         self._keys = KeyFolder(course.keys)
         self._last_s = clock()
         self._mind_s = self._last_s
-        self._halted: frozenset[int] | None = None  # when it was last looked after
+        self._halted = frozenset[int]()  # when it was last looked after
         self._offered: str | None = None  # SHA-256 of the draft that was last looked at
         self._draft, self._factory = FileDigest(), FileDigest()
 
@@ -96,18 +96,19 @@ class Releasing:
         where the cloud does not say.
 
         What the online key signed is dated anew in time: it expires also if nothing is released.
-        Calls that come soon after each other and say the same do nothing.
+        Calls that come soon after each other and name nothing more do nothing.
         """
-        now_s = self._clock()
-        if now_s < self._mind_s and halted == self._halted:
+        now_s, known = self._clock(), halted or frozenset()
+        if now_s < self._mind_s and known <= self._halted:
             return None
+        self._mind_s = now_s + _MIND_S
         edition = self._repository.look()
         self._renew(edition)
         line = read_line(self._repository, edition, self._course.line).line
-        wanted = line.next is not None and not line.held and line.next in (halted or ())
+        wanted = line.next is not None and not line.held and line.next in known
         if wanted:
             roll_out(self._course.line, LineState.hold, self._repository, self._keys)
-        self._mind_s, self._halted = now_s + _MIND_S, halted
+        self._halted = known
         return line.next if wanted else None
 
     def _renew(self, edition: Edition) -> None:

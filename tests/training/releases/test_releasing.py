@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from outrider_protos.release import Line
-from outrider_training.errors import CallerError, ModelUnreadableError
+from outrider_training.errors import CallerError, ModelUnreadableError, TrainingError
 from outrider_training.examination import Report
 from outrider_training.releases.errors import (
     EvidenceError,
@@ -176,6 +176,23 @@ def test_a_held_release_is_not_what_devices_have(scene: Scene, factory: Path) ->
     assert published is not None and published.number == 2
     assert gate.against == [factory.read_bytes()]
     assert line_of(scene) == Line(next=2, percent=20, withdrawn=(1,))
+
+
+def test_a_repository_that_is_away_is_not_asked_at_every_turn(scene: Scene, factory: Path) -> None:
+    """Each may take long to fail; a release that was halted meanwhile is held as soon as may be."""
+    clock = Clock()
+    worker = releasing(scene, factory, clock, percent=20)
+    draft = learnt(factory, "one.gguf", 1)
+    worker.offer(draft, Gate(draft))
+    away = scene.place.rename(scene.folder / "away")
+    with pytest.raises(TrainingError):
+        worker.mind(frozenset())
+    assert worker.mind(frozenset()) is None
+    for _ in range(2):
+        with pytest.raises(TrainingError):
+            worker.mind(frozenset({1}))
+    away.rename(scene.place)
+    assert worker.mind(frozenset({1})) == 1
 
 
 def test_signatures_are_dated_anew_in_time(scene: Scene, factory: Path) -> None:
