@@ -20,7 +20,7 @@ Listen: TypeAlias = Annotated[
 TlsCert: TypeAlias = Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")]
 TlsKey: TypeAlias = Annotated[Path | None, typer.Option(help="Its private key, PEM.")]
 TokenFile: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Lines `name token`: who may call, and as whom.")
+    Path | None, typer.Option(help="Lines of a NAME and a TOKEN: who may call, and as whom.")
 ]
 FleetFile: TypeAlias = Annotated[
     Path | None, typer.Option(help="File that keeps what devices report of releases.")

@@ -68,8 +68,8 @@ def update_command(
     """Look for a release, install it, and judge a trial by the answers there are.
 
     A new draft is tried in a process of its own, then on live answers; run this again, or `follow`,
-    to have those judged. What was fetched stays, whenever this ends. By hand nothing waits, also
-    not on battery or on a metered network.
+    to have those judged. What was fetched stays, whenever this ends. By hand it does not wait for
+    the mains or for another network.
     """
     with ending(as_json):
         updates, meter = _updates(flags, config)
